@@ -1,0 +1,102 @@
+# Tessera. GNU make and a C11 compiler are enough.    make help
+
+REAL   ?= float#   float, or double: the same sources for exact gradient checks
+OPENMP ?= auto#    auto: used when the compiler has it; 0: not
+BUILD  ?= build
+OPT    ?= -O3
+SANITIZE ?=#       for example address,undefined
+
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wmissing-prototypes
+# No -ffast-math, no -march: kernels choose their instruction set when the program starts. The two -fno- flags change no
+# result, they only say that nobody looks at errno or at floating-point exception flags.
+CFLAGS ?= $(OPT) -g
+ALL_CFLAGS := -std=c11 $(CFLAGS) -ffp-contract=off -fno-math-errno -fno-trapping-math $(WARNINGS) -I.
+LIBS := -lm
+
+ifeq ($(REAL),double)
+  ALL_CFLAGS += -DTSR_DOUBLE
+  OUT := $(BUILD)/double
+else
+  OUT := $(BUILD)
+endif
+ifneq ($(OPENMP),0)
+  ifeq ($(shell echo 'int main(void){return 0;}' | $(CC) -fopenmp -x c - -o /dev/null 2>/dev/null && echo yes),yes)
+    ALL_CFLAGS += -fopenmp
+  endif
+endif
+ifneq ($(SANITIZE),)
+  ALL_CFLAGS += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=undefined
+endif
+
+OBJ := $(BUILD)/$(REAL)
+LIB := $(OUT)/libtessera.a
+LIB_SOURCES := $(wildcard core/*.c core/kernels/*.c ops/*.c nn/*.c optim/*.c)
+COMMON_SOURCES := $(wildcard apps/common/*.c)
+APPS := $(patsubst apps/%/main.c,%,$(wildcard apps/*/main.c))
+
+# The double build tests the library; what the apps share has no derivative and is tested once.
+TEST_SOURCES := $(wildcard tests/*.c tests/gradcheck/*.c tests/known-answers/*.c tests/unit/*.c)
+ifneq ($(REAL),double)
+  TEST_SOURCES += $(wildcard tests/apps/*.c)
+endif
+
+objects = $(patsubst %.c,$(OBJ)/%.o,$(1))
+
+.PHONY: all run test test-long gradcheck bench fuzz clean help compare-flags
+.DELETE_ON_ERROR:
+
+all: $(LIB) $(APPS:%=$(OUT)/%)
+
+$(LIB): $(call objects,$(LIB_SOURCES))
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+# An app is its own folder's sources, what apps share, and the library.
+define app_rule
+$(OUT)/$(1): $(call objects,$(wildcard apps/$(1)/*.c) $(COMMON_SOURCES)) $(LIB)
+	$$(CC) $$(ALL_CFLAGS) $$(LDFLAGS) -o $$@ $$^ $$(LIBS)
+endef
+$(foreach app,$(APPS),$(eval $(call app_rule,$(app))))
+
+$(OBJ)/%.o: %.c $(OBJ)/flags
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(CPPFLAGS) -MMD -MP -c $< -o $@
+
+# Objects of other flags are not mixed in: this file changes when the flags do.
+$(OBJ)/flags: compare-flags
+	@mkdir -p $(@D)
+	@echo '$(CC) $(ALL_CFLAGS) $(CPPFLAGS)' | cmp -s - $@ || echo '$(CC) $(ALL_CFLAGS) $(CPPFLAGS)' > $@
+
+# ---- tests ---------------------------------------------------------------------------------------------------------
+
+$(OBJ)/tests_list.c: $(TEST_SOURCES) $(wildcard ops/*.c) tests/list.sh
+	@mkdir -p $(@D)
+	sh tests/list.sh $(REAL) $(TEST_SOURCES) > $@
+
+$(OBJ)/tests_list.o: $(OBJ)/tests_list.c $(OBJ)/flags
+	$(CC) $(ALL_CFLAGS) -c $< -o $@
+
+$(OUT)/tests: $(call objects,$(TEST_SOURCES) $(COMMON_SOURCES)) $(OBJ)/tests_list.o $(LIB)
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+build-tests: $(OUT)/tests
+
+test: all
+	@$(MAKE) --no-print-directory REAL=float build-tests
+	@$(MAKE) --no-print-directory REAL=double build-tests
+	@sh tests/run.sh $(BUILD)
+
+test-long: all
+	@$(MAKE) --no-print-directory REAL=float build-tests
+	@$(MAKE) --no-print-directory REAL=double build-tests
+	@sh tests/run.sh $(BUILD) --long
+
+gradcheck:
+	@$(MAKE) --no-print-directory REAL=double build-tests
+	@$(BUILD)/double/tests --gradcheck
+
+clean:
+	rm -rf $(BUILD)
+
+-include $(patsubst %.c,$(OBJ)/%.d,$(LIB_SOURCES) $(COMMON_SOURCES) $(TEST_SOURCES) $(wildcard apps/*/*.c))

@@ -1,0 +1,163 @@
+/* What core/ shares with the other rooms but not with users. */
+#ifndef TESSERA_CORE_INTERNAL_H
+#define TESSERA_CORE_INTERNAL_H
+
+#include "core/core.h"
+
+/* ---- pool: memory by size class, kept once taken ---------------------------------------------------------------- */
+
+enum { TSR_SMALL_CLASSES = 64, TSR_POOL_CLASSES = TSR_SMALL_CLASSES + 8 * 36 };
+
+typedef struct tsr_pool {
+    tsr_allocator allocator;
+    void *free[TSR_POOL_CLASSES];  /* lists of free blocks, linked through their first bytes */
+    struct tsr_block *blocks;      /* all that came from the allocator */
+    unsigned char *chunk;          /* where small blocks are cut from next */
+    size_t chunk_left;
+    tsr_statistics statistics;
+} tsr_pool;
+
+void tsr_pool_open(tsr_pool *pool, tsr_allocator allocator);
+void tsr_pool_close(tsr_pool *pool);
+void *tsr_pool_take(tsr_pool *pool, size_t bytes); /* 64-byte aligned, not zeroed; NULL: out of memory */
+void tsr_pool_give(tsr_pool *pool, void *block, size_t bytes);
+void tsr_pool_trim(tsr_pool *pool);
+
+/* ---- structs ---------------------------------------------------------------------------------------------------- */
+
+typedef struct tsr_storage {
+    tsr_real *data;
+    size_t bytes;
+    int references;
+    unsigned version; /* counts changes in place */
+} tsr_storage;
+
+struct tsr_tensor {
+    tsr_context *ctx;
+    tsr_storage *storage;          /* NULL: spent */
+    tsr_storage *gradient;         /* NULL: none so far */
+    struct tsr_node *node;         /* what computed it, where that was recorded */
+    tsr_tensor *previous, *next;   /* in its scope's list */
+    const char *maker;             /* name of the op; NULL for data */
+    int depth;                     /* of its scope; TSR_OWNED outside of all */
+    bool needs_grad, retains_grad;
+    tsr_shape shape;
+    int64_t size;
+};
+
+enum { TSR_OWNED = -1 };
+
+typedef struct tsr_node_input {
+    tsr_tensor *tensor;
+    tsr_storage *pending; /* gradient being made by the running backward function */
+    unsigned version;     /* of the value when it was used */
+} tsr_node_input;
+
+typedef struct tsr_piece { /* head of a piece of saved or scratch memory */
+    struct tsr_piece *next;
+    size_t bytes;
+} tsr_piece;
+
+struct tsr_node {
+    const tsr_op *op;
+    tsr_context *ctx;
+    tsr_tensor *output;
+    struct tsr_node *previous, *next; /* on the tape */
+    tsr_piece *saved;                 /* first piece first */
+    tsr_piece *scratch_mark;
+    double start, work;
+    int count;
+    bool dead, records, done;
+    tsr_tensor *cotangent;
+    unsigned pass; /* backward pass in which a gradient last arrived */
+    tsr_node_input *inputs;
+};
+
+typedef struct tsr_scope_record {
+    tsr_tensor *tensors;
+    tsr_node *tape_mark;
+    bool recording; /* before it began */
+} tsr_scope_record;
+
+typedef struct tsr_profile_entry {
+    const tsr_op *op;
+    int64_t calls, backward_calls;
+    double seconds, backward_seconds, work, backward_work;
+} tsr_profile_entry;
+
+/* Something to close with the context that memory alone does not undo (an open file). */
+typedef struct tsr_closer {
+    void (*close)(struct tsr_closer *self);
+    struct tsr_closer *next;
+} tsr_closer;
+
+struct tsr_context {
+    tsr_pool pool;
+    tsr_options options;
+    bool failed;
+    char message[512];
+    tsr_tensor error_tensor;
+    tsr_storage error_storage;
+    tsr_real error_value;
+    tsr_node dead;
+    tsr_scope_record *scopes; /* [0 .. depth] */
+    int depth, scope_capacity;
+    bool recording;
+    tsr_node *tape; /* last node */
+    tsr_piece *scratch;
+    int64_t step_count;
+    unsigned pass; /* number of the running or last backward pass */
+    uint64_t draw_count; /* calls that drew since the last step: keys dropout */
+    double work;         /* multiply-adds so far: the summary takes differences */
+    int profile_count, profile_capacity;
+    tsr_profile_entry *profile;
+    tsr_closer *closers;
+    int model_count; /* ordinal of the next model, part of its seed */
+    const struct tsr_kernels *kernels;
+    /* Lets the tests of the gradient checker spoil a gradient on purpose. NULL otherwise. */
+    void (*mutate)(void *user, const tsr_op *op, int input, tsr_real *gradient, int64_t size);
+    void *mutate_user;
+};
+
+/* ---- functions -------------------------------------------------------------------------------------------------- */
+
+/* Memory from the context's pool, zeroed; on failure an error sticks ("out of memory: WHAT needs N bytes"), NULL. */
+void *tsr_allocate(tsr_context *ctx, size_t bytes, const char *what);
+void tsr_release(tsr_context *ctx, void *block, size_t bytes);
+
+/* What a function that failed returns: the context's error tensor, NULL without a context. */
+tsr_tensor *tsr_error_tensor(tsr_context *ctx);
+
+void tsr_fail_memory(tsr_context *ctx, const char *what, size_t bytes);
+
+tsr_storage *tsr_storage_new(tsr_context *ctx, int64_t size, const char *what); /* values not set */
+void tsr_storage_drop(tsr_context *ctx, tsr_storage *storage);                  /* NULL is fine */
+
+/* A tensor in the current scope around `storage`, whose reference it takes over (dropped on failure); NULL: no memory. */
+tsr_tensor *tsr_tensor_new(tsr_context *ctx, tsr_shape shape, tsr_storage *storage);
+/* Checks `shape`, makes storage (values not set) and tensor; NULL after an error. `what` begins the message. */
+tsr_tensor *tsr_tensor_empty(tsr_context *ctx, tsr_shape shape, const char *what);
+void tsr_tensor_free(tsr_tensor *t); /* out of its scope's list, if in one, and gone */
+
+/* Takes `t` out of its scope: from now on its owner (a model) frees it. */
+void tsr_tensor_own(tsr_tensor *t);
+
+/* Where an owner writes values in place: counts as a change. NULL for an error tensor. */
+tsr_real *tsr_write(tsr_tensor *t);
+
+/* Gathered gradient to change in place (clipping), not shared with another; NULL: none, or no memory. */
+tsr_real *tsr_write_gradient(tsr_tensor *t);
+
+void tsr_node_drop(tsr_node *n);                       /* off the tape and freed */
+void tsr_gather(tsr_tensor *t, tsr_storage *gradient); /* adds, taking over the reference */
+void tsr_scratch_release(tsr_context *ctx, const tsr_piece *mark);
+void tsr_pieces_release(tsr_context *ctx, tsr_piece *first, const tsr_piece *end);
+
+bool tsr_all_finite(const tsr_real *values, int64_t count);
+
+void tsr_profile_add(tsr_node *n, bool backward);
+
+/* sin and cos of 2 pi t, and the natural logarithm, the same bits everywhere (random.c). */
+double tsr_portable_log(double x);
+
+#endif

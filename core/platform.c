@@ -1,0 +1,75 @@
+#if defined(__unix__) || defined(__APPLE__)
+#define TSR_POSIX 1
+#define _DEFAULT_SOURCE 1
+#define _DARWIN_C_SOURCE 1
+#include <sys/mman.h>
+#include <unistd.h>
+#elif defined(_WIN32)
+#include <io.h>
+#include <process.h>
+#include <windows.h>
+#endif
+
+#include "core/platform.h"
+
+#include <stdint.h>
+#include <time.h>
+
+double tsr_platform_seconds(void)
+{
+    struct timespec now = {0};
+#if defined(TSR_POSIX)
+    clock_gettime(CLOCK_MONOTONIC, &now);
+#else
+    timespec_get(&now, TIME_UTC);
+#endif
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+void tsr_platform_huge_pages(void *block, size_t bytes)
+{
+#if defined(TSR_POSIX) && defined(MADV_HUGEPAGE)
+    const uintptr_t page = 2u << 20, begin = ((uintptr_t)block + page - 1) / page * page;
+    const uintptr_t end = ((uintptr_t)block + bytes) / page * page;
+    if (begin < end) madvise((void *)begin, end - begin, MADV_HUGEPAGE);
+#else
+    (void)block;
+    (void)bytes;
+#endif
+}
+
+bool tsr_platform_sync(FILE *file)
+{
+    if (fflush(file) != 0) return false;
+#if defined(TSR_POSIX)
+    return fsync(fileno(file)) == 0;
+#elif defined(_WIN32)
+    return _commit(_fileno(file)) == 0;
+#else
+    return true;
+#endif
+}
+
+bool tsr_platform_replace(const char *from, const char *to)
+{
+#if defined(TSR_POSIX)
+    return rename(from, to) == 0;
+#elif defined(_WIN32)
+    return MoveFileExA(from, to, MOVEFILE_REPLACE_EXISTING | MOVEFILE_WRITE_THROUGH) != 0;
+#else
+    if (rename(from, to) == 0) return true;
+    remove(to); /* ISO C leaves open whether rename replaces */
+    return rename(from, to) == 0;
+#endif
+}
+
+unsigned long tsr_platform_process(void)
+{
+#if defined(TSR_POSIX)
+    return (unsigned long)getpid();
+#elif defined(_WIN32)
+    return (unsigned long)_getpid();
+#else
+    return 0;
+#endif
+}

@@ -1,0 +1,243 @@
+/* A call of an op, from tsr_begin to tsr_end, and the node it leaves on the tape. */
+#include "core/core_internal.h"
+#include "core/platform.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+/* What a call gets where there is no context at all. Never written to: every function stops at `dead`. */
+static const tsr_node nowhere = {.dead = true};
+
+static size_t node_bytes(int count)
+{
+    return sizeof(tsr_node) + (size_t)count * sizeof(tsr_node_input);
+}
+
+static bool check_inputs(tsr_context *ctx, const tsr_op *op, int count, tsr_tensor *const *inputs)
+{
+    if (ctx->failed) return false;
+    for (int i = 0; i < count; i++) {
+        const tsr_tensor *t = inputs[i];
+        if (!t) {
+            if (op->optional >> i & 1u) continue;
+            tsr_fail(ctx, "%s: input %d is NULL", op->name, i);
+        } else if (t->ctx != ctx) {
+            tsr_fail(ctx, "%s: input %d belongs to another context", op->name, i);
+        } else if (tsr_is_error(t)) {
+            tsr_fail(ctx, "%s: input %d is the error tensor of an earlier failure", op->name, i);
+        } else if (!t->storage) {
+            tsr_fail(ctx, "%s: input %d, a result of %s, was given back by tsr_backward_releasing", op->name, i,
+                     t->maker ? t->maker : "data");
+        }
+        if (ctx->failed) return false;
+    }
+    return true;
+}
+
+tsr_node *tsr_begin(const tsr_op *op, int count, tsr_tensor *const *inputs)
+{
+    tsr_context *ctx = NULL;
+    for (int i = 0; i < count && !ctx; i++) ctx = tsr_context_of(inputs[i]);
+    if (!ctx) return (tsr_node *)&nowhere;
+    if (!check_inputs(ctx, op, count, inputs)) return &ctx->dead;
+    tsr_node *n = tsr_pool_take(&ctx->pool, node_bytes(count));
+    if (!n) {
+        tsr_fail_memory(ctx, op->name, node_bytes(count));
+        return &ctx->dead;
+    }
+    *n = (tsr_node){.op = op, .ctx = ctx, .count = count, .scratch_mark = ctx->scratch,
+                    .inputs = (tsr_node_input *)(void *)(n + 1)};
+    for (int i = 0; i < count; i++) {
+        n->inputs[i] = (tsr_node_input){.tensor = inputs[i], .version = inputs[i] ? inputs[i]->storage->version : 0};
+        if (inputs[i] && inputs[i]->needs_grad && ctx->recording && op->backward) n->records = true;
+    }
+    if (ctx->options.profile) n->start = tsr_platform_seconds();
+    return n;
+}
+
+bool tsr_dead(const tsr_node *n)
+{
+    return n->dead;
+}
+
+static void node_free(tsr_node *n)
+{
+    tsr_pieces_release(n->ctx, n->saved, NULL);
+    tsr_pool_give(&n->ctx->pool, n, node_bytes(n->count));
+}
+
+/* Ends a call that failed. */
+static tsr_tensor *give_up(tsr_node *n)
+{
+    tsr_context *ctx = n->ctx;
+    if (!ctx || n == &ctx->dead) return n->output;
+    tsr_scratch_release(ctx, n->scratch_mark);
+    if (n->output) tsr_tensor_free(n->output);
+    node_free(n);
+    return &ctx->error_tensor;
+}
+
+tsr_tensor *tsr_reject(tsr_node *n, const char *format, ...)
+{
+    if (!n->dead) {
+        char text[400];
+        va_list arguments;
+        va_start(arguments, format);
+        vsnprintf(text, sizeof text, format, arguments);
+        va_end(arguments);
+        tsr_fail(n->ctx, "%s: %s", n->op->name, text);
+        n->dead = true;
+    }
+    return give_up(n);
+}
+
+tsr_real *tsr_output(tsr_node *n, tsr_shape shape)
+{
+    if (n->dead) return NULL;
+    n->output = tsr_tensor_empty(n->ctx, shape, n->op->name);
+    if (!n->output) {
+        n->dead = true;
+        return NULL;
+    }
+    return n->output->storage->data;
+}
+
+void tsr_output_view(tsr_node *n, int i, tsr_shape shape)
+{
+    if (n->dead) return;
+    tsr_storage *storage = n->inputs[i].tensor->storage;
+    storage->references++;
+    n->output = tsr_tensor_new(n->ctx, shape, storage);
+    if (!n->output) n->dead = true;
+}
+
+tsr_tensor *tsr_end(tsr_node *n)
+{
+    if (n->dead || !n->output) {
+        if (!n->dead) tsr_fail(n->ctx, "%s: the op made no result", n->op->name);
+        return give_up(n);
+    }
+    tsr_context *ctx = n->ctx;
+    tsr_tensor *y = n->output;
+    y->maker = n->op->name;
+    ctx->work += n->work;
+    if (ctx->options.profile) tsr_profile_add(n, false);
+    tsr_scratch_release(ctx, n->scratch_mark);
+    if (ctx->options.trap && !tsr_all_finite(y->storage->data, y->size)) {
+        tsr_fail(ctx, "%s: the result %s has a value that is not finite", n->op->name, tsr_shape_text(y->shape).text);
+        return give_up(n);
+    }
+    if (!n->records) {
+        node_free(n);
+        return y;
+    }
+    y->node = n;
+    y->needs_grad = true;
+    n->previous = ctx->tape;
+    if (ctx->tape) ctx->tape->next = n;
+    ctx->tape = n;
+    return y;
+}
+
+void tsr_node_drop(tsr_node *n)
+{
+    tsr_context *ctx = n->ctx;
+    if (n->previous) n->previous->next = n->next;
+    if (n->next) n->next->previous = n->previous;
+    else ctx->tape = n->previous;
+    n->output->node = NULL;
+    n->output->needs_grad = false;
+    node_free(n);
+}
+
+/* ---- memory of a call -------------------------------------------------------------------------------------------- */
+
+enum { HEAD = 64 }; /* room for a tsr_piece that keeps what follows aligned */
+
+static tsr_piece *new_piece(tsr_node *n, size_t bytes)
+{
+    if (n->dead) return NULL;
+    tsr_piece *piece = bytes < SIZE_MAX / 8 ? tsr_pool_take(&n->ctx->pool, bytes + HEAD) : NULL;
+    if (!piece) {
+        tsr_fail_memory(n->ctx, n->op->name, bytes);
+        n->dead = true;
+        return NULL;
+    }
+    *piece = (tsr_piece){.bytes = bytes + HEAD};
+    return piece;
+}
+
+void tsr_pieces_release(tsr_context *ctx, tsr_piece *first, const tsr_piece *end)
+{
+    while (first != end) {
+        tsr_piece *next = first->next;
+        tsr_pool_give(&ctx->pool, first, first->bytes);
+        first = next;
+    }
+}
+
+void tsr_scratch_release(tsr_context *ctx, const tsr_piece *mark)
+{
+    while (ctx->scratch != mark) {
+        tsr_piece *piece = ctx->scratch;
+        ctx->scratch = piece->next;
+        tsr_pool_give(&ctx->pool, piece, piece->bytes);
+    }
+}
+
+void *tsr_save(tsr_node *n, size_t bytes)
+{
+    tsr_piece *piece = new_piece(n, bytes);
+    if (!piece) return NULL;
+    tsr_piece **last = &n->saved;
+    while (*last) last = &(*last)->next;
+    *last = piece;
+    return memset((unsigned char *)piece + HEAD, 0, bytes);
+}
+
+void *tsr_saved(const tsr_node *n)
+{
+    return n->dead || !n->saved ? NULL : (unsigned char *)n->saved + HEAD;
+}
+
+void *tsr_scratch(tsr_node *n, size_t bytes)
+{
+    tsr_piece *piece = new_piece(n, bytes);
+    if (!piece) return NULL;
+    piece->next = n->ctx->scratch;
+    n->ctx->scratch = piece;
+    return (unsigned char *)piece + HEAD;
+}
+
+/* ---- looking at a call ------------------------------------------------------------------------------------------- */
+
+bool tsr_wants(const tsr_node *n, int i)
+{
+    if (n->dead || !n->records || i >= n->count) return false;
+    return i < 0 || (n->inputs[i].tensor && n->inputs[i].tensor->needs_grad);
+}
+
+void tsr_count_work(tsr_node *n, double multiply_adds)
+{
+    if (!n->dead) n->work += multiply_adds;
+}
+
+tsr_context *tsr_node_context(const tsr_node *n)
+{
+    return n->ctx;
+}
+
+int tsr_input_count(const tsr_node *n)
+{
+    return n->count;
+}
+
+tsr_tensor *tsr_input(const tsr_node *n, int i)
+{
+    return n->dead || i < 0 || i >= n->count ? NULL : n->inputs[i].tensor;
+}
+
+tsr_tensor *tsr_result(const tsr_node *n)
+{
+    return n->output;
+}

@@ -1,0 +1,4 @@
+#ifndef TESSERA_NN_NN_H
+#define TESSERA_NN_NN_H
+#include "ops/ops.h"
+#endif

@@ -1,0 +1,30 @@
+/* What the files of ops/ share. */
+#ifndef TESSERA_OPS_INTERNAL_H
+#define TESSERA_OPS_INTERNAL_H
+
+#include "core/core_internal.h"
+#include "core/kernels/kernels.h"
+#include "ops/ops.h"
+
+/* `axis` counted from the end where negative; false where there is no such axis. */
+bool tsr_find_axis(int rank, int *axis);
+
+/* A shape seen from one of its axes: x[outer][length][inner]. */
+typedef struct tsr_axis_view {
+    int64_t outer, length, inner;
+} tsr_axis_view;
+tsr_axis_view tsr_view_axis(tsr_shape shape, int axis);
+
+/* Options of convolution and pooling with their defaults filled in: for a field where 0 means `fallback`. */
+int tsr_default_int(int value, int fallback);
+double tsr_default_double(double value, double fallback);
+
+/* y = activation(y), and, from the result y and the gradient g that arrives, out = g * activation'. Parallel. g may be out. */
+void tsr_activate(tsr_context *ctx, tsr_activation activation, tsr_real *y, int64_t size);
+void tsr_deactivate(tsr_context *ctx, tsr_activation activation, const tsr_real *y, const tsr_real *g, tsr_real *out,
+                    int64_t size);
+
+/* Sum of all values: by pieces of fixed size, in order, so that the bits do not depend on the threads. */
+double tsr_sum_of(tsr_context *ctx, const tsr_real *values, int64_t size);
+
+#endif

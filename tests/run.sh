@@ -1,0 +1,29 @@
+#!/bin/sh
+# Runs both builds' tests and adds up: a name that runs in both passes if it passes in both; one that was started and never
+# ended (a crash) has failed.    tests/run.sh BUILD-FOLDER [--long]
+export ASAN_OPTIONS="${ASAN_OPTIONS:-allocator_may_return_null=1}" # asking for too much is tested
+build=$1
+shift
+results=$build/test-results
+: > "$results"
+"$build/tests" --results "$results" "$@"
+echo "stop" >> "$results"
+"$build/double/tests" --results "$results" "$@"
+echo "stop" >> "$results"
+awk '
+    $1 == "start" { open = $2; seen[$2] = 1 }
+    $1 == "pass"  { open = "" }
+    $1 == "fail"  { bad[$2] = 1; open = "" }
+    $1 == "skip"  { skipped[$2] = 1; open = "" }
+    $1 == "stop" && open != "" { bad[open] = 1; print "CRASHED " open; open = "" }
+    END {
+        for (name in seen) {
+            if (name in bad) failed++
+            else if (name in skipped) skips++
+            else passed++
+        }
+        printf "%d passed, %d failed", passed, failed
+        if (skips) printf ", %d skipped", skips
+        print ""
+        exit failed > 0 || passed == 0
+    }' "$results"
