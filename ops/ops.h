@@ -119,8 +119,13 @@ typedef struct tsr_matmul_options {
 /* [..., M, K] x [..., K, N] -> [..., M, N]; leading axes broadcast. Both need rank 2 or more. */
 tsr_tensor *tsr_matmul(tsr_tensor *a, tsr_tensor *b, const tsr_matmul_options *options);
 
+/* Where a layer of nn/ takes the same options, the fields it alone reads come last. */
+struct tsr_init;
+
 typedef struct tsr_linear_options {
     tsr_activation activation;
+    bool no_bias;                                /* nn only, */
+    const struct tsr_init *weight_init, *bias_init; /* these too */
 } tsr_linear_options;
 
 /* x [..., I] by weight [I, O], plus bias [O] (may be NULL): [..., O]. */
@@ -137,6 +142,9 @@ typedef struct tsr_conv_options {
     int groups;         /* default 1; group g reads its share of the input channels and makes its share of the output's */
     tsr_activation activation;
     int output_padding[3]; /* conv_transpose only: extends the result at the end, less than stride or dilation */
+    int kernel[3];         /* nn only (ops see it in the weight): required there, */
+    bool no_bias;          /* and these */
+    const struct tsr_init *weight_init, *bias_init;
 } tsr_conv_options;
 
 /* x [N, S..., I], weight [K..., I / groups, O], bias [O] or NULL -> [N, S'..., O] with
@@ -186,6 +194,7 @@ typedef struct tsr_norm_options {
     bool evaluate;              /* batch_norm: use the running statistics and leave them alone */
     tsr_activation activation;
     int axes;                   /* layer_norm: how many trailing axes are one sample, default 1 */
+    bool no_affine;             /* nn only: no scale and shift */
 } tsr_norm_options;
 
 /* (x - mean) / sqrt(var + eps) * scale + shift per channel, x [N, S..., C], all other [C]; scale and shift may be NULL

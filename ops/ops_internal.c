@@ -93,7 +93,7 @@ void tsr_deactivate(tsr_context *ctx, tsr_activation activation, const tsr_real 
 enum { SUM_PIECE = 32768, SUM_PIECES = 256 };
 
 typedef struct sum_job {
-    const tsr_real *values;
+    const tsr_real *a, *b; /* b NULL: the sum of a */
     int64_t piece;
     double parts[SUM_PIECES];
 } sum_job;
@@ -101,21 +101,31 @@ typedef struct sum_job {
 static void sum_body(void *user, int64_t begin, int64_t end)
 {
     sum_job *job = user;
+    const tsr_real *a = job->a, *b = job->b;
     double lanes[8] = {0}, sum = 0;
     int64_t i = begin;
-    for (; i + 8 <= end; i += 8)
-        for (int k = 0; k < 8; k++) lanes[k] += (double)job->values[i + k];
-    for (; i < end; i++) lanes[0] += (double)job->values[i];
+    if (b)
+        for (; i + 8 <= end; i += 8)
+            for (int k = 0; k < 8; k++) lanes[k] += (double)a[i + k] * (double)b[i + k];
+    else
+        for (; i + 8 <= end; i += 8)
+            for (int k = 0; k < 8; k++) lanes[k] += (double)a[i + k];
+    for (; i < end; i++) lanes[0] += b ? (double)a[i] * (double)b[i] : (double)a[i];
     for (int k = 0; k < 8; k++) sum += lanes[k];
     job->parts[begin / job->piece] = sum;
 }
 
-double tsr_sum_of(tsr_context *ctx, const tsr_real *values, int64_t size)
+double tsr_dot(tsr_context *ctx, const tsr_real *a, const tsr_real *b, int64_t size)
 {
-    sum_job job = {.values = values, .piece = SUM_PIECE};
+    sum_job job = {.a = a, .b = b, .piece = SUM_PIECE};
     if (size > (int64_t)SUM_PIECE * SUM_PIECES) job.piece = (size - 1) / SUM_PIECES + 1;
     tsr_parallel(ctx, size, job.piece, sum_body, &job);
     double sum = 0;
     for (int64_t i = 0; i * job.piece < size; i++) sum += job.parts[i];
     return sum;
+}
+
+double tsr_sum_of(tsr_context *ctx, const tsr_real *values, int64_t size)
+{
+    return tsr_dot(ctx, values, NULL, size);
 }
