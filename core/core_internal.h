@@ -142,9 +142,6 @@ void tsr_tensor_free(tsr_tensor *t); /* out of its scope's list, if in one, and 
 /* Takes `t` out of its scope: from now on its owner (a model) frees it. */
 void tsr_tensor_own(tsr_tensor *t);
 
-/* Where an owner writes values in place: counts as a change. NULL for an error tensor. */
-tsr_real *tsr_write(tsr_tensor *t);
-
 /* Gathered gradient to change in place (clipping), not shared with another; NULL: none, or no memory. */
 tsr_real *tsr_write_gradient(tsr_tensor *t);
 

@@ -144,6 +144,10 @@ tsr_tensor *tsr_keep(tsr_tensor *t)
 tsr_real *tsr_write(tsr_tensor *t)
 {
     if (tsr_is_error(t) || t->ctx->failed || !tsr_data(t)) return NULL;
+    if (t->node) {
+        tsr_fail(t->ctx, "write: %s computed this tensor; only data can be changed", t->maker);
+        return NULL;
+    }
     t->storage->version++;
     return t->storage->data;
 }
@@ -294,13 +298,9 @@ bool tsr_copy_out(const tsr_tensor *t, tsr_real *values, int64_t count)
 bool tsr_copy_in(tsr_tensor *t, const tsr_real *values, int64_t count)
 {
     if (!countable(t, values, count, "copy_in")) return false;
-    if (t->node) {
-        tsr_fail(t->ctx, "copy_in: %s computed this tensor; only data can be changed", t->maker);
-        return false;
-    }
     tsr_real *to = tsr_write(t);
-    if (count > 0) memcpy(to, values, t->storage->bytes);
-    return true;
+    if (to && count > 0) memcpy(to, values, t->storage->bytes);
+    return to != NULL;
 }
 
 static void print_axis(const tsr_tensor *t, int axis, const tsr_real *values, FILE *out)

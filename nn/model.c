@@ -104,6 +104,11 @@ void tsr_model_free(tsr_model *m)
     tsr_release(ctx, m, sizeof *m);
 }
 
+tsr_context *tsr_model_context(const tsr_model *m)
+{
+    return m ? m->ctx : NULL;
+}
+
 void tsr_set_training(tsr_model *m, bool training)
 {
     if (m) m->training = training;

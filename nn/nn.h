@@ -15,6 +15,7 @@ typedef struct tsr_model tsr_model;
  * the context closes. Models of one context have different seeds. */
 tsr_model *tsr_model_new(tsr_context *ctx);
 void tsr_model_free(tsr_model *m);
+tsr_context *tsr_model_context(const tsr_model *m);
 
 /* Training (the default) or evaluation: batch_norm and dropout look at it. */
 void tsr_set_training(tsr_model *m, bool training);

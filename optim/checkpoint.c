@@ -186,6 +186,7 @@ static void restore_lbfgs(tsr_optimizer *opt, const tsr_archive *archive)
     }
     while (vectors && count < 2 * MOST && (vectors[count] = waiting_vector(opt, count)) != NULL) count++;
     if (vectors) tsr_lbfgs_restore(opt, texts, lines, vectors, count);
+    tsr_optimizer_forget(opt); /* copied */
     if (texts) tsr_release(ctx, texts, MOST * sizeof *texts);
     if (vectors) tsr_release(ctx, vectors, 2 * MOST * sizeof *vectors);
 }

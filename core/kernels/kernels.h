@@ -1,22 +1,44 @@
 /* The few inner loops that decide the speed. A kernel knows no tensor.
  *
  * One table of function pointers per instruction set; tsr_kernels_choose picks the best this CPU has, or the one named by
- * the environment variable TSR_KERNELS. The table is chosen once per context and never depends on sizes or timing. */
+ * the environment variable TSR_KERNELS (plain, baseline, avx2, avx512; a name that is unknown or that this CPU does not
+ * have is as if nothing was said). Chosen once per context; never depends on sizes or timing. README.md: how it works. */
 #ifndef TESSERA_CORE_KERNELS_H
 #define TESSERA_CORE_KERNELS_H
 
 #include "core/context.h"
 
-enum { TSR_MAX_TILE = 64 }; /* most rows or columns of a micro-kernel's tile */
+enum {
+    TSR_MAX_TILE = 64,        /* most rows or columns of a micro-kernel's tile */
+    TSR_MAX_TILE_AREA = 512,  /* most rows times columns */
+    TSR_DEPTH_BLOCK = 256     /* most products summed one by one; longer sums are sums of such sums */
+};
+
+/* What a micro-kernel is asked for: for i < rows and every j < tile_columns
+ *     c[i][j] = [c[i][j] +] sum over k < depth of a[i * a_row + k * a_step] * b[k * b_step + j] [+ bias[j]], [at least 0]
+ * with `stride` values from row to row of c. Nothing needs to be aligned. */
+typedef struct tsr_tile {
+    int64_t depth;
+    const tsr_real *a, *b;
+    int64_t a_row, a_step, b_step;
+    tsr_real *c;
+    int64_t stride;
+    const tsr_real *bias; /* or NULL */
+    int rows;             /* 1 .. tile_rows */
+    bool accumulate, relu;
+} tsr_tile;
 
 typedef struct tsr_kernels {
     const char *name;
     int tile_rows, tile_columns; /* of the micro-kernel */
-    /* c[r][j] += sum over k of a[k * tile_rows + r] * b[k * tile_columns + j], c with `stride` values a row. */
-    void (*tile)(int64_t depth, const tsr_real *a, const tsr_real *b, tsr_real *c, int64_t stride);
+    /* Quickest where the factors are packed: a_row = 1, a_step = tile_rows, b_step = tile_columns. */
+    void (*tile)(const tsr_tile *tile);
 } tsr_kernels;
 
 const tsr_kernels *tsr_kernels_choose(void);
+
+/* The tables this CPU can run, slowest first: i = 0 is plain C; NULL past the last. */
+const tsr_kernels *tsr_kernels_list(int i);
 
 /* ---- matrix product ---------------------------------------------------------------------------------------------- */
 
@@ -33,10 +55,15 @@ typedef struct tsr_block_of {
 typedef struct tsr_factor {
     const tsr_real *data;
     int64_t row_stride, depth_stride;
-    /* Writes rows [row, row + rows) x depth [k, k + depth) as out[d * tile + r], and zeros for r in [rows, tile). */
+    /* Writes rows [row, row + rows) x depth [k, k + depth) as out[d * tile + r], and zeros for r in [rows, tile). Called
+     * from several threads at once. */
     void (*pack)(const struct tsr_factor *self, const tsr_block_of *block, tsr_real *out);
     const void *user;
 } tsr_factor;
+
+/* For pack functions: out[d * tile + r] = rows[r][d] for d < depth, zeros where rows[r] is NULL; depth is at most
+ * TSR_DEPTH_BLOCK, as it is in every block that a pack function is asked for. */
+void tsr_pack_rows(const tsr_real *const *rows, int tile, int64_t depth, tsr_real *out);
 
 /* C[rows][columns] (row stride `stride`) = [C +] left * right^T [+ bias of columns values], then the activation. */
 typedef struct tsr_product {
@@ -49,13 +76,13 @@ typedef struct tsr_product {
     tsr_activation activation;
 } tsr_product;
 
-/* Workspace a product needs, in bytes; depends on the sizes alone. */
+/* Workspace a product needs, in bytes, aligned to 64; depends on the sizes alone. */
 size_t tsr_product_workspace(const tsr_product *product);
 
 /* Runs on the context's threads; the bits do not depend on their number. */
 void tsr_multiply(tsr_context *ctx, const tsr_product *product, void *workspace);
 
-/* The same on the calling thread alone, for callers that run many products side by side. */
+/* The same, to the bit, on the calling thread alone, for callers that run many products side by side. */
 void tsr_multiply_alone(const tsr_kernels *kernels, const tsr_product *product, void *workspace);
 
 #endif

@@ -1,0 +1,100 @@
+/* The net that makes embeddings, and how pictures come into it. */
+#include "apps/facenet/facenet.h"
+
+#include "apps/common/sampler.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+static tsr_tensor *block(tsr_model *m, const char *name, tsr_tensor *x, int channels)
+{
+    tsr_enter(m, name);
+    x = tsr_nn_conv(m, "conv", x, channels, &(tsr_conv_options){.kernel = {3, 3}, .padding = {1, 1}, .no_bias = true});
+    x = tsr_nn_batch_norm(m, "bn", x, &(tsr_norm_options){.activation = TSR_RELU});
+    tsr_leave(m);
+    return tsr_max_pool(x, &(tsr_pool_options){.kernel = {2, 2}});
+}
+
+tsr_tensor *net_small(tsr_model *m, tsr_tensor *x)
+{
+    x = block(m, "block1", x, 32);
+    x = block(m, "block2", x, 64);
+    x = block(m, "block3", x, 96);
+    x = block(m, "block4", x, 128);
+    return tsr_l2_normalize(tsr_nn_linear(m, "embedding", x, EMBEDDING, NULL), -1);
+}
+
+/* ---- the description in the file ------------------------------------------------------------------------------------- */
+
+void net_describe(tsr_model *m, net_input input)
+{
+    char text[48];
+    snprintf(text, sizeof text, "%dx%dx%d", input.size, input.size, input.channels);
+    tsr_set_text(m, "net", "facenet small");
+    tsr_set_text(m, "input", text);
+}
+
+bool net_read_description(const tsr_model *m, const char *path, net_input *input, app_error *error)
+{
+    const char *net = tsr_text_of(m, "net"), *text = tsr_text_of(m, "input");
+    int height;
+    if (!net || strcmp(net, "facenet small") != 0)
+        return app_fail(error, "%s: is no model of facenet (its net is \"%s\")", path, net ? net : "not named");
+    if (!text || sscanf(text, "%dx%dx%d", &height, &input->size, &input->channels) != 3 || height != input->size ||
+        input->size < 16 || input->size > 1024 || (input->channels != 1 && input->channels != 3))
+        return app_fail(error, "%s: its input \"%s\" is none that facenet knows", path, text ? text : "");
+    return true;
+}
+
+/* ---- pictures in ------------------------------------------------------------------------------------------------------ */
+
+typedef struct batch_job {
+    const pictures *set;
+    const int *numbers;
+    const augmentation *how;
+    tsr_rng rng;
+    tsr_real *out;
+} batch_job;
+
+static void fill_batch(void *user, int64_t begin, int64_t end)
+{
+    const batch_job *job = user;
+    const pictures *set = job->set;
+    const size_t values = (size_t)set->size * (size_t)set->size * (size_t)set->channels;
+    for (int64_t i = begin; i < end; i++) {
+        const tsr_rng rng = {job->rng.seed, tsr_substream(job->rng.stream, (uint64_t)i)};
+        picture_to_input(set->pixels + (size_t)job->numbers[i] * values, set->size, set->channels, job->how, rng,
+                         job->out + (size_t)i * values);
+    }
+}
+
+tsr_tensor *net_batch(tsr_context *ctx, const pictures *set, const int *numbers, int count, const augmentation *how,
+                      int64_t step)
+{
+    tsr_tensor *x = tsr_zeros(ctx, TSR_SHAPE(count, set->size, set->size, set->channels));
+    batch_job job = {set, numbers, how, {tsr_seed(ctx), tsr_substream(tsr_stream("augmentation"), (uint64_t)step)},
+                     tsr_write(x)};
+    if (job.out) tsr_parallel(ctx, count, 1, fill_batch, &job);
+    return x;
+}
+
+bool net_embed(tsr_model *m, const pictures *set, tsr_real *out, app_error *error)
+{
+    enum { BATCH = 64 };
+    tsr_context *ctx = tsr_model_context(m);
+    const bool training = tsr_is_training(m);
+    tsr_set_training(m, false);
+    for (int first = 0; first < set->count && !tsr_error(ctx); first += BATCH)
+        TSR_NO_GRAD(ctx) {
+            int numbers[BATCH], count = 0;
+            while (count < BATCH && first + count < set->count) {
+                numbers[count] = first + count;
+                count++;
+            }
+            const tsr_tensor *e = net_small(m, net_batch(ctx, set, numbers, count, NULL, 0));
+            tsr_copy_out(e, out + (ptrdiff_t)first * EMBEDDING, (int64_t)count * EMBEDDING);
+        }
+    tsr_set_training(m, training);
+    return !tsr_error(ctx) || app_fail(error, "%s", tsr_error(ctx));
+}
