@@ -42,7 +42,7 @@ endif
 
 objects = $(patsubst %.c,$(OBJ)/%.o,$(1))
 
-.PHONY: all run test test-long gradcheck bench fuzz clean help compare-flags
+.PHONY: all run build-tests test test-long gradcheck bench fuzz clean help compare-flags
 .DELETE_ON_ERROR:
 
 all: $(LIB) $(APPS:%=$(OUT)/%)
@@ -95,6 +95,42 @@ test-long: all
 gradcheck:
 	@$(MAKE) --no-print-directory REAL=double build-tests
 	@$(BUILD)/double/tests --gradcheck
+
+bench: $(OUT)/bench
+	@$(OUT)/bench --threads 1
+	@$(OUT)/bench
+
+$(OUT)/bench: $(OBJ)/tests/bench/bench.o $(LIB)
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# Needs clang. FUZZ_SECONDS=n for each target.
+FUZZ_SECONDS ?= 60
+fuzz:
+	@mkdir -p $(BUILD)/fuzz
+	@for target in $(wildcard tests/fuzz/fuzz_*.c); do \
+	    name=$$(basename $$target .c); \
+	    mkdir -p $(BUILD)/fuzz/$$name.corpus; \
+	    clang -std=c11 -O1 -g -ffp-contract=off -I. -fsanitize=fuzzer,address,undefined -o $(BUILD)/fuzz/$$name $$target \
+	        $(LIB_SOURCES) $(COMMON_SOURCES) -lm && \
+	    $(BUILD)/fuzz/$$name -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 $(BUILD)/fuzz/$$name.corpus || exit 1; \
+	done
+
+# Trains the triplet model and evaluates it on people it has never seen: on the built-in faces, or with DATA=folder on
+# yours (one folder per person; the last fifth of the people is held out).
+run: all
+	@sh apps/facenet/run.sh $(OUT) out "$(DATA)"
+
+help:
+	@echo 'make               the library $(LIB) and the apps in $(OUT)/'
+	@echo 'make run           trains the triplet model on the built-in faces and evaluates it; results in out/'
+	@echo 'make run DATA=dir  the same on a folder with one folder of pictures per person'
+	@echo 'make test          all tests, float and double; make test-long: the slow loops too'
+	@echo 'make gradcheck     the gradient checks as a table: op, inputs, worst error'
+	@echo 'make bench         speed of the inner loops'
+	@echo 'make fuzz          needs clang; FUZZ_SECONDS=60 each'
+	@echo 'make clean         removes $(BUILD)/'
+	@echo 'REAL=double        the same sources in double precision, in $(BUILD)/double'
+	@echo 'OPENMP=0           without threads; CC=clang; SANITIZE=address,undefined; OPT=-O1; BUILD=folder'
 
 clean:
 	rm -rf $(BUILD)
