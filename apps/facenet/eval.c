@@ -1,0 +1,135 @@
+/* facenet eval: LFW's protocol on people never trained on, next to what raw pixels and eigenfaces reach. */
+#include "apps/facenet/facenet.h"
+
+#include "apps/common/command.h"
+#include "apps/common/folder.h"
+#include "apps/common/plot.h"
+#include "apps/common/portraits.h"
+#include "apps/common/protocol.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+
+typedef struct eval_options {
+    const char *model, *data, *pairs, *out;
+    int skip, people, pictures, threads;
+} eval_options;
+
+static int parse(eval_options *o, int count, char **arguments)
+{
+    const option options[] = {
+        {"model", OPTION_TEXT, &o->model, "what facenet train has made", "FILE", 0, 0, NULL},
+        {"data", OPTION_TEXT, &o->data, "folder with one folder of pictures per person; without it: built-in faces of people held out", "DIR", 0, 0, NULL},
+        {"skip-people", OPTION_INT, &o->skip, "leave out the first N people in name order (those trained on)", "N", 0, 1e6, NULL},
+        {"people", OPTION_INT, &o->people, "built-in people to evaluate on", "N", 2, 1e6, NULL},
+        {"pictures", OPTION_INT, &o->pictures, "pictures of each built-in person", "N", 2, 1000, NULL},
+        {"pairs", OPTION_TEXT, &o->pairs, "list of pairs in LFW's layout; without it 10 folds of up to 300 + 300 are drawn", "FILE", 0, 0, NULL},
+        {"threads", OPTION_INT, &o->threads, "0: all; changes no result", "N", 0, 1024, NULL},
+        {"out", OPTION_TEXT, &o->out, "folder for roc.png", "DIR", 0, 0, NULL},
+    };
+    command c = {.program = "facenet", .verb = "eval",
+                 .summary = "Verifies pairs: accuracy, AUC, EER, VAL at FAR, beside pixels and eigenfaces.",
+                 .options = options, .option_count = (int)(sizeof options / sizeof *options)};
+    return command_start(&c, count, arguments);
+}
+
+/* |a - b|^2 */
+static double embedding_distance(const void *user, int a, int b)
+{
+    const tsr_real *x = (const tsr_real *)user + (ptrdiff_t)a * EMBEDDING, *y = (const tsr_real *)user + (ptrdiff_t)b * EMBEDDING;
+    double sum = 0;
+    for (int i = 0; i < EMBEDDING; i++) sum += (double)(x[i] - y[i]) * (double)(x[i] - y[i]);
+    return sum;
+}
+
+static bool draw_roc(const contender *contenders, int count, const char *folder, app_error *error)
+{
+    plot_series series[4];
+    char path[1024];
+    image chart = {0};
+    snprintf(path, sizeof path, "%s/roc.png", folder);
+    for (int i = 0; i < count; i++)
+        series[i] = (plot_series){contenders[i].name, contenders[i].roc.far, contenders[i].roc.val, contenders[i].roc.count};
+    const plot_chart what = {.title = "same person, or not? (people never trained on)", .x_label = "false accepts (FAR)",
+                             .y_label = "true accepts (VAL)", .series = series, .series_count = count, .log_x = true,
+                             .x_min = 1e-3, .x_max = 1, .y_min = 0, .y_max = 1};
+    const bool done = folder_make(folder, error) && plot_draw(&chart, &what, error) && image_write_png(&chart, path, error);
+    image_free(&chart);
+    return done;
+}
+
+static bool open_model(tsr_model *m, const char *path, net_input *input, app_error *error)
+{
+    if (!tsr_model_load(m, path, NULL)) return app_fail(error, "%s", tsr_error(tsr_model_context(m)));
+    tsr_set_training(m, false);
+    return net_read_description(m, path, input, error);
+}
+
+static bool measure_model(contender *out, tsr_model *m, const pictures *set, const pairs *list, app_error *error)
+{
+    tsr_real *embeddings = malloc((size_t)set->count * EMBEDDING * sizeof *embeddings);
+    if (!embeddings) return app_fail(error, "out of memory for %d embeddings", set->count);
+    const bool done = net_embed(m, set, embeddings, error) && contender_measure(out, list, embedding_distance, embeddings, error);
+    free(embeddings);
+    if (done && !tsr_check_claimed(m)) return app_fail(error, "%s", tsr_error(tsr_model_context(m)));
+    return done;
+}
+
+/* Pictures that eigenfaces may learn from: the people left out of the evaluation, where there are any. */
+static bool open_known(portraits *known, tsr_context *ctx, const eval_options *o, const portraits_request *evaluated, app_error *error)
+{
+    portraits_request request = *evaluated;
+    request.skip = 0;
+    request.held_out = false;
+    request.people = o->data ? o->skip : 200;
+    *known = (portraits){0};
+    return (o->data && o->skip == 0) || portraits_open(known, ctx, &request, error);
+}
+
+static bool measure_all(tsr_model *m, const eval_options *o, net_input input, contender *contenders, app_error *error)
+{
+    tsr_context *ctx = tsr_model_context(m);
+    const portraits_request request = {.folder = o->data, .skip = o->skip, .people = o->data ? 0 : o->people,
+                                       .per_person = o->pictures, .held_out = true, .size = input.size, .channels = input.channels};
+    portraits set = {0}, known = {0};
+    pairs list = {0};
+    bool done = portraits_open(&set, ctx, &request, error) && open_known(&known, ctx, o, &request, error);
+    done = done && (o->pairs ? pairs_read(&list, o->pairs, &set.persons, error)
+                             : pairs_generate(&list, set.pictures.labels, set.pictures.count, 300, 1, error));
+    if (done && list.missing > 0)
+        fprintf(stderr, "facenet eval: %d pairs were left out, their pictures are missing; the first: %s\n", list.missing, list.first_missing);
+    if (done)
+        fprintf(stderr, "facenet eval: %d pairs of %d pictures; eigenfaces learnt from %d pictures of %s\n", list.count,
+                set.pictures.count, known.pictures.count ? known.pictures.count : set.pictures.count,
+                known.pictures.count ? "other people" : "the same people");
+    done = done && contender_pixels(&contenders[0], &set.pictures, &list, error) &&
+           contender_eigenfaces(&contenders[1], known.pictures.count ? &known.pictures : &set.pictures, &set.pictures, &list, error) &&
+           measure_model(&contenders[2], m, &set.pictures, &list, error);
+    pairs_free(&list);
+    portraits_close(&known);
+    portraits_close(&set);
+    return done;
+}
+
+int facenet_eval(int count, char **arguments)
+{
+    eval_options o = {.model = "out/model.safetensors", .out = "out", .people = 200, .pictures = 8};
+    const int status = parse(&o, count, arguments);
+    if (status != COMMAND_GO) return status;
+    app_error error = {""};
+    contender contenders[] = {{.name = "pixels"}, {.name = "eigenfaces"}, {.name = "model"}};
+    net_input input;
+    tsr_context *ctx = tsr_open(&(tsr_options){.threads = o.threads});
+    tsr_model *m = tsr_model_new(ctx);
+    bool done = m || app_fail(&error, "out of memory");
+    done = done && open_model(m, o.model, &input, &error) && measure_all(m, &o, input, contenders, &error) &&
+           draw_roc(contenders, 3, o.out, &error);
+    for (int i = 0; i < 3; i++) {
+        if (done) contender_print(&contenders[i]);
+        contender_free(&contenders[i]);
+    }
+    if (done && fflush(stdout) != 0) done = app_fail(&error, "stdout: could not be written");
+    tsr_close(ctx);
+    if (!done) fprintf(stderr, "facenet eval: %s\n", error.text);
+    return done ? 0 : 1;
+}

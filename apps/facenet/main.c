@@ -1,0 +1,12 @@
+/* facenet: a net that puts faces of one person near each other and faces of two people far apart, trained from scratch by
+ * triplets (Schroff, Kalenichenko and Philbin, "FaceNet: A unified embedding for face recognition and clustering", 2015). */
+#include "apps/common/command.h"
+#include "apps/facenet/facenet.h"
+
+int main(int count, char **arguments)
+{
+    static const verb verbs[] = {{"train", "train an embedding net on a folder of people or on the built-in faces", facenet_train},
+                                 {"eval", "verify pairs of pictures of people the net has never seen", facenet_eval}};
+    return command_run("facenet", "Learns to tell faces apart, from scratch, and proves it on strangers.", verbs, 2, count,
+                       arguments);
+}
