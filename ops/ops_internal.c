@@ -129,3 +129,57 @@ double tsr_sum_of(tsr_context *ctx, const tsr_real *values, int64_t size)
 {
     return tsr_dot(ctx, values, NULL, size);
 }
+
+/* ---- sums of columns ------------------------------------------------------------------------------------------------ */
+
+enum { COLUMN_SUM_ROWS = 8, COLUMN_SUM_PIECES = 16 };
+
+typedef struct column_sum_job {
+    const tsr_real *g;
+    int64_t columns, piece;
+    double *parts; /* one row per piece */
+} column_sum_job;
+
+static void column_sum_body(void *user, int64_t begin, int64_t end)
+{
+    const column_sum_job *job = user;
+    const int64_t columns = job->columns;
+    double *sum = job->parts + begin / job->piece * columns;
+    int64_t row = begin;
+    for (; row + COLUMN_SUM_ROWS <= end; row += COLUMN_SUM_ROWS) { /* eight rows go to a double at once */
+        const tsr_real *a = job->g + row * columns, *b = a + columns, *c = b + columns, *d = c + columns;
+        const tsr_real *e = d + columns, *f = e + columns, *g = f + columns, *h = g + columns;
+        for (int64_t j = 0; j < columns; j++)
+            sum[j] += (double)(((a[j] + b[j]) + (c[j] + d[j])) + ((e[j] + f[j]) + (g[j] + h[j])));
+    }
+    for (; row < end; row++)
+        for (int64_t j = 0; j < columns; j++) sum[j] += (double)job->g[row * columns + j];
+}
+
+void tsr_column_sums(tsr_context *ctx, const tsr_real *g, int64_t rows, int64_t columns, tsr_real *out)
+{
+    column_sum_job job = {.g = g, .columns = columns, .piece = tsr_grain((double)columns)};
+    if (job.piece < (rows - 1) / COLUMN_SUM_PIECES + 1) job.piece = (rows - 1) / COLUMN_SUM_PIECES + 1;
+    if (job.piece < COLUMN_SUM_ROWS) job.piece = COLUMN_SUM_ROWS;
+    const int64_t pieces = rows > 0 ? (rows - 1) / job.piece + 1 : 1;
+    const size_t bytes = (size_t)(pieces * columns) * sizeof *job.parts;
+    job.parts = tsr_allocate(ctx, bytes, "a sum over rows");
+    if (!job.parts) return;
+    tsr_parallel(ctx, rows, job.piece, column_sum_body, &job);
+    for (int64_t j = 0; j < columns; j++) {
+        double sum = 0;
+        for (int64_t piece = 0; piece < pieces; piece++) sum += job.parts[piece * columns + j];
+        out[j] = (tsr_real)sum;
+    }
+    tsr_release(ctx, job.parts, bytes);
+}
+
+/* ---- products ------------------------------------------------------------------------------------------------------- */
+
+void tsr_node_multiply(tsr_node *n, const tsr_product *product)
+{
+    void *workspace = tsr_scratch(n, tsr_product_workspace(product));
+    if (!workspace) return;
+    tsr_count_work(n, (double)product->rows * (double)product->columns * (double)product->depth);
+    tsr_multiply(tsr_node_context(n), product, workspace);
+}

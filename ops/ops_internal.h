@@ -29,4 +29,11 @@ void tsr_deactivate(tsr_context *ctx, tsr_activation activation, const tsr_real 
 double tsr_sum_of(tsr_context *ctx, const tsr_real *values, int64_t size);
 double tsr_dot(tsr_context *ctx, const tsr_real *a, const tsr_real *b, int64_t size);
 
+/* out[j] = sum over rows of g[row][j], in the same manner: the gradient of a bias. */
+void tsr_column_sums(tsr_context *ctx, const tsr_real *g, int64_t rows, int64_t columns, tsr_real *out);
+
+/* Runs a product in scratch memory of the node and counts its work. Nothing happens where memory is short: the node is
+ * dead then. */
+void tsr_node_multiply(tsr_node *n, const tsr_product *product);
+
 #endif

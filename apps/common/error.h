@@ -16,8 +16,9 @@ typedef struct app_error {
 #define APP_PRINTF(text, first)
 #endif
 
-/* Writes the message unless an earlier one stands (the first error is the one that explains). Returns false, so that
- * a function can `return app_fail(error, ...)`. */
+/* Writes the message unless an earlier one stands (the first error is the one that explains). It stays one
+ * line whatever a path or a file holds: control characters become '?'. Returns false, so that a function can
+ * `return app_fail(error, ...)`. */
 APP_PRINTF(2, 3)
 static inline bool app_fail(app_error *error, const char *format, ...)
 {
@@ -26,6 +27,8 @@ static inline bool app_fail(app_error *error, const char *format, ...)
         va_start(arguments, format);
         vsnprintf(error->text, sizeof error->text, format, arguments);
         va_end(arguments);
+        for (char *c = error->text; *c; c++)
+            if ((unsigned char)*c < 0x20 || *c == 0x7F) *c = '?';
     }
     return false;
 }

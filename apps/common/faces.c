@@ -1,4 +1,4 @@
-/* Who is in the picture and under which circumstances: all parameters of the face data set, drawn from hashes. */
+/* Who is in the picture and in which circumstances: the parameters of the face data set, from hashes. */
 #include "apps/common/faces.h"
 
 #include <string.h>
@@ -49,7 +49,8 @@ static void pick_colour(float out[3], const float palette[][3], int n, float t)
 {
     float at = t * (float)(n - 1);
     int i = (int)at < n - 2 ? (int)at : n - 2;
-    for (int k = 0; k < 3; k++) out[k] = palette[i][k] + (at - (float)i) * (palette[i + 1][k] - palette[i][k]);
+    const float *a = palette[i], *b = palette[i + 1];
+    for (int k = 0; k < 3; k++) out[k] = a[k] + (at - (float)i) * (b[k] - a[k]);
 }
 
 static void jitter_colour(float rgb[3], face_random *r, float limit)
@@ -66,9 +67,12 @@ static void any_colour(float rgb[3], face_random *r, float low, float high)
 }
 
 static const float skin_tones[5][3] = {
-    {0.98f, 0.84f, 0.75f}, {0.93f, 0.74f, 0.60f}, {0.80f, 0.58f, 0.42f}, {0.60f, 0.40f, 0.28f}, {0.40f, 0.26f, 0.19f}};
+    {0.98f, 0.84f, 0.75f}, {0.93f, 0.74f, 0.60f}, {0.80f, 0.58f, 0.42f}, {0.60f, 0.40f, 0.28f},
+    {0.40f, 0.26f, 0.19f}};
 static const float iris_tones[5][3] = {
-    {0.25f, 0.45f, 0.70f}, {0.45f, 0.55f, 0.60f}, {0.35f, 0.50f, 0.28f}, {0.48f, 0.32f, 0.14f}, {0.20f, 0.11f, 0.06f}};
+    {0.25f, 0.45f, 0.70f}, {0.45f, 0.55f, 0.60f}, {0.35f, 0.50f, 0.28f}, {0.48f, 0.32f, 0.14f},
+    {0.20f, 0.11f, 0.06f}};
+static const float lip_tones[3][3] = {{0.78f, 0.40f, 0.40f}, {0.66f, 0.16f, 0.24f}, {0.45f, 0.13f, 0.24f}};
 static const float hair_tones[7][3] = {{0.08f, 0.07f, 0.08f}, {0.24f, 0.15f, 0.10f}, {0.45f, 0.27f, 0.14f},
                                        {0.68f, 0.28f, 0.12f}, {0.88f, 0.68f, 0.34f}, {0.93f, 0.87f, 0.70f},
                                        {0.72f, 0.73f, 0.76f}};
@@ -77,7 +81,7 @@ static const float hair_tones[7][3] = {{0.08f, 0.07f, 0.08f}, {0.24f, 0.15f, 0.1
 
 static void draw_head(face_identity *f, face_random *r)
 {
-    f->head_width = 0.76f + faces_bell(r, 0.16f);
+    f->head_width = 0.76f + faces_bell(r, 0.19f);
     f->jaw = -0.13f + faces_bell(r, 0.17f);
     f->cheek = -0.06f + faces_bell(r, 0.16f);
     f->chin_square = faces_uniform(r, 0.0f, 0.75f);
@@ -89,6 +93,7 @@ static void draw_head(face_identity *f, face_random *r)
     f->ear_size = faces_uniform(r, 0.11f, 0.22f);
     f->ear_y = faces_uniform(r, 0.0f, 0.2f);
     f->freckles = faces_chance(r, 0.15f) ? 14 + (int)(faces_bits(r) % 16) : 0;
+    f->detail = faces_bits(r);
     f->moles = faces_chance(r, 0.35f) ? 1 + (int)(faces_bits(r) % 3) : 0;
     for (int i = 0; i < 3; i++) {
         f->mole_x[i] = faces_uniform(r, -0.5f, 0.5f);
@@ -99,33 +104,32 @@ static void draw_head(face_identity *f, face_random *r)
 
 static void draw_features(face_identity *f, face_random *r)
 {
-    f->eye_x = 0.315f + faces_bell(r, 0.085f);
-    f->eye_y = 0.03f + faces_bell(r, 0.14f);
+    f->eye_x = 0.315f + faces_bell(r, 0.10f);
+    f->eye_y = 0.03f + faces_bell(r, 0.16f);
     f->eye_width = 0.165f + faces_bell(r, 0.05f);
     f->eye_height = 0.105f + faces_bell(r, 0.055f);
     f->eye_tilt = faces_bell(r, 0.17f);
     f->lash = faces_uniform(r, 0.25f, 1.0f);
     pick_colour(f->iris, iris_tones, 5, faces_uniform(r, 0.0f, 1.0f));
     f->brow_width = 0.22f + faces_bell(r, 0.06f);
-    f->brow_thick = faces_uniform(r, 0.06f, 0.28f);
+    f->brow_thick = faces_uniform(r, 0.05f, 0.34f);
     f->brow_arch = faces_uniform(r, 0.05f, 0.5f);
     f->brow_tilt = faces_bell(r, 0.25f);
     f->brow_gap = 0.21f + faces_bell(r, 0.075f);
-    f->nose_length = 0.40f + faces_bell(r, 0.13f);
+    f->nose_length = 0.40f + faces_bell(r, 0.15f);
     f->nose_width = 0.15f + faces_bell(r, 0.085f);
     f->nose_bridge = faces_uniform(r, 0.2f, 1.0f);
     f->mouth_y = 0.70f + faces_bell(r, 0.09f);
-    f->mouth_width = 0.26f + faces_bell(r, 0.11f);
+    f->mouth_width = 0.27f + faces_bell(r, 0.13f);
     f->lip_upper = faces_uniform(r, 0.10f, 0.42f);
     f->lip_lower = faces_uniform(r, 0.14f, 0.55f);
-    static const float lip_tones[3][3] = {{0.78f, 0.40f, 0.40f}, {0.66f, 0.16f, 0.24f}, {0.45f, 0.13f, 0.24f}};
     float painted[3], paint = faces_chance(r, 0.25f) ? 0.85f : 0.25f;
     pick_colour(painted, lip_tones, 3, paint > 0.5f ? faces_uniform(r, 0.2f, 1.0f) : 0.0f);
     for (int k = 0; k < 3; k++) f->lip[k] = 0.86f * f->skin[k] * (1.0f - paint) + painted[k] * paint;
 }
 
-/* What a style means: volume over the crown and at the sides, height of the hairline (smaller is higher up), how far
- * it drops towards the temples, and how far down the hair hangs behind the head. */
+/* What a style means: volume over the crown and at the sides, height of the hairline (smaller is higher up),
+ * how far it drops towards the temples, how far down the hair hangs behind the head, slant, streaks. */
 static const struct style {
     float top, side, line, temple, length, parting, grain;
 } styles[FACE_HAIR_STYLES] = {
@@ -180,7 +184,7 @@ static void draw_glasses(face_identity *f, face_random *r)
 void faces_identity(face_identity *out, uint64_t seed, int identity)
 {
     memset(out, 0, sizeof *out);
-    face_random r = faces_random(seed, (uint64_t)(int64_t)identity, UINT64_MAX); /* no sample has this number */
+    face_random r = faces_random(seed, (uint64_t)(int64_t)identity, UINT64_MAX); /* no sample's number */
     draw_head(out, &r);
     draw_features(out, &r);
     draw_hair(out, &r);
@@ -192,10 +196,10 @@ void faces_identity(face_identity *out, uint64_t seed, int identity)
 static void draw_occluder(face_circumstances *at, face_random *r)
 {
     float which = faces_uniform(r, 0.0f, 1.0f);
-    if (which < 0.045f) at->occluder = FACE_BAR;
-    else if (which < 0.085f) at->occluder = FACE_SUNGLASSES;
-    else if (which < 0.13f) at->occluder = FACE_SCARF;
-    else if (which < 0.17f) at->occluder = FACE_HAND;
+    if (which < 0.035f) at->occluder = FACE_BAR;
+    else if (which < 0.065f) at->occluder = FACE_SUNGLASSES;
+    else if (which < 0.10f) at->occluder = FACE_SCARF;
+    else if (which < 0.135f) at->occluder = FACE_HAND;
     at->occluder_x = faces_uniform(r, -1.0f, 1.0f);
     at->occluder_y = faces_uniform(r, -1.0f, 1.0f);
     at->occluder_turn = faces_uniform(r, -0.9f, 0.9f);
@@ -207,30 +211,31 @@ static void draw_circumstances(face_circumstances *at, uint64_t seed, int identi
     memset(at, 0, sizeof *at);
     uint64_t who = (uint64_t)(int64_t)identity, which = (uint64_t)(uint32_t)sample;
     face_random r = faces_random(seed, who, which);
-    at->x = faces_bell(&r, 0.17f);
-    at->y = 0.03f + faces_bell(&r, 0.15f);
-    at->size = 0.66f + faces_bell(&r, 0.12f);
-    at->roll = faces_bell(&r, 0.17f);
-    at->yaw = faces_bell(&r, 0.48f);
-    at->pitch = faces_bell(&r, 0.26f);
+    at->x = faces_bell(&r, 0.16f);
+    at->y = 0.06f + faces_bell(&r, 0.12f);
+    at->size = 0.69f + faces_bell(&r, 0.09f);
+    at->roll = faces_bell(&r, 0.16f);
+    at->yaw = faces_bell(&r, 0.44f);
+    at->pitch = faces_bell(&r, 0.22f);
     at->light_x = faces_uniform(&r, -1.0f, 1.0f);
     at->light_y = faces_uniform(&r, -1.0f, 0.5f);
-    at->light = faces_uniform(&r, 0.0f, 0.55f);
-    at->brightness = faces_bell(&r, 0.18f);
-    at->contrast = 0.95f + faces_bell(&r, 0.30f);
-    at->tone = faces_bell(&r, 0.55f);
-    for (int k = 0; k < 3; k++) at->cast[k] = 1.0f + faces_bell(&r, 0.12f);
+    at->light = faces_uniform(&r, 0.0f, 0.5f);
+    at->brightness = faces_bell(&r, 0.13f);
+    at->contrast = 1.0f + faces_bell(&r, 0.2f);
+    at->tone = faces_bell(&r, 0.3f);
+    for (int k = 0; k < 3; k++) at->cast[k] = 1.0f + faces_bell(&r, 0.09f);
     at->smile = faces_uniform(&r, -0.5f, 1.0f);
     at->mouth_open = faces_chance(&r, 0.4f) ? faces_uniform(&r, 0.1f, 0.75f) : 0.0f;
     at->eye_open = faces_chance(&r, 0.05f) ? 0.08f : faces_uniform(&r, 0.6f, 1.15f);
     at->brow_raise = faces_bell(&r, 0.07f);
     at->gaze_x = faces_bell(&r, 0.55f);
     at->gaze_y = faces_bell(&r, 0.30f);
-    any_colour(at->shirt, &r, 0.05f, 0.95f);
+    any_colour(at->shirt, &r, 0.1f, 0.85f);
     at->collar = faces_uniform(&r, 0.0f, 1.0f);
-    at->blur_x = faces_uniform(&r, 0.0f, 2.2f);
-    at->blur_y = faces_uniform(&r, 0.0f, 2.2f);
-    at->noise = faces_uniform(&r, 0.0f, 0.045f);
+    float blurred = faces_uniform(&r, 0.0f, 1.0f), noisy = faces_uniform(&r, 0.0f, 1.0f);
+    at->blur_x = blurred * blurred * faces_uniform(&r, 0.6f, 2.2f);
+    at->blur_y = blurred * blurred * faces_uniform(&r, 0.6f, 2.2f);
+    at->noise = 0.03f * noisy * noisy;
     draw_occluder(at, &r);
     at->backdrop = (face_random){faces_bits(&r), 0};
     at->pixel_noise = (face_random){faces_bits(&r), 0};

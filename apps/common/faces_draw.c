@@ -1,7 +1,6 @@
-/* Composing a face from shapes, back to front: backdrop, hair behind, shoulders, head, features, hair, glasses,
- * whatever is held before it, light, lens. */
+/* Composing a face from shapes, back to front: backdrop, hair behind, shoulders, head, features, hair,
+ * glasses, whatever is held before it, light, lens. */
 #include <math.h>
-#include <string.h>
 
 #include "apps/common/faces_internal.h"
 
@@ -17,7 +16,7 @@ typedef struct scene {
 
 /* ---- frames ---- */
 
-/* Local (u, v), turned by the angle whose half has tangent t, scaled, mirrored where side = -1, put at (x, y). */
+/* Local (u, v) scaled, turned by the angle whose half has tangent t, mirrored if side = -1, put at (x, y). */
 static face_frame place(const face_frame *in, float x, float y, const float scale[2], float t, float side)
 {
     float c = (1.0f - t * t) / (1.0f + t * t), s = 2.0f * t / (1.0f + t * t);
@@ -27,8 +26,8 @@ static face_frame place(const face_frame *in, float x, float y, const float scal
                         .vy = in->uy * vx + in->vy * vy, .y = in->uy * x + in->vy * y + in->y};
 }
 
-/* A feature on the turned head: `lift` is how far it stands out of the face (negative: lies behind it). The head is a
- * ball of depth 0.8; turning moves a point by its depth and narrows it where the surface turns away. */
+/* The frame of a feature at (x, y) on the turned head, mirrored on the left. The head is a ball of depth 0.7:
+ * turning moves a point by its depth and narrows it where the surface turns away. */
 static face_frame feature(const scene *s, float x, float y, float width, float height, float t)
 {
     float side = x < 0.0f ? -1.0f : 1.0f, w = s->who->head_width, a = x / w;
@@ -93,27 +92,33 @@ static void paint(const scene *s, face_shape shape, const face_shape *clip, face
 
 /* ---- behind the head ---- */
 
+/* Walls and furniture: any lightness, little colour. */
+static void muted_colour(float rgb[3], face_random *r)
+{
+    float light = faces_uniform(r, 0.25f, 0.8f);
+    for (int k = 0; k < 3; k++) rgb[k] = light + faces_bell(r, 0.3f) * (1.1f - light);
+}
+
 static void draw_backdrop(const scene *s)
 {
     face_random r = s->at->backdrop;
     float rgb[2][3], dx = faces_uniform(&r, -1.0f, 1.0f), dy = faces_uniform(&r, -1.0f, 1.0f);
-    for (int i = 0; i < 2; i++)
-        for (int k = 0; k < 3; k++) rgb[i][k] = faces_uniform(&r, 0.05f, 0.95f);
+    for (int i = 0; i < 2; i++) muted_colour(rgb[i], &r);
     faces_fill_gradient(s->canvas, rgb[0], rgb[1], dx, dy);
     float w = (float)s->canvas->width, h = (float)s->canvas->height;
     face_frame whole = {0.5f * w, 0.0f, 0.5f * w, 0.0f, 0.5f * h, 0.5f * h};
-    int things = 2 + (int)(faces_bits(&r) % 5);
+    int things = 1 + (int)(faces_bits(&r) % 4);
     for (int i = 0; i < things; i++) {
         float x = faces_uniform(&r, -1.1f, 1.1f), y = faces_uniform(&r, -1.1f, 1.1f);
         float width = faces_uniform(&r, 0.1f, 0.8f), height = faces_uniform(&r, 0.1f, 0.9f);
         float turn = faces_bell(&r, 0.8f);
         face_shape thing = egg(place(&whole, x, y, (float[2]){width, height}, turn, 1.0f));
         face_ink ink = {.alpha = faces_uniform(&r, 0.35f, 0.95f)};
-        for (int k = 0; k < 3; k++) ink.rgb[k] = faces_uniform(&r, 0.02f, 0.98f);
+        muted_colour(ink.rgb, &r);
         if (faces_chance(&r, 0.6f)) thing.kind = FACE_BOX;
         ink.soft = faces_chance(&r, 0.2f);
         if (faces_chance(&r, 0.4f)) {
-            ink.grain = faces_uniform(&r, 0.1f, 0.6f);
+            ink.grain = faces_uniform(&r, 0.1f, 0.4f);
             ink.rate_u = faces_uniform(&r, 0.5f, 3.0f);
             ink.rate_v = faces_uniform(&r, 0.0f, 0.6f);
         }
@@ -144,7 +149,8 @@ static void draw_shoulders(const scene *s)
     face_shape shirt = egg(place(&s->head, shift, 2.25f, (float[2]){1.5f, 1.0f}, 0.0f, 1.0f));
     shirt.square[0] = 0.55f;
     paint(s, shirt, NULL, solid(s->at->shirt, 1.0f));
-    shape = egg(place(&s->head, shift, 1.28f, (float[2]){neck * 1.05f, 0.12f + 0.3f * s->at->collar}, 0.0f, 1.0f));
+    float collar[2] = {neck * 1.05f, 0.12f + 0.3f * s->at->collar};
+    shape = egg(place(&s->head, shift, 1.28f, collar, 0.0f, 1.0f));
     paint(s, shape, NULL, shade(f->skin, 0.82f));
     shape = egg(place(&s->head, shift, 1.05f, (float[2]){neck, 0.32f}, 0.0f, 1.0f)); /* the chin's shadow */
     paint(s, shape, NULL, soft(f->skin, 0.5f, 0.55f));
@@ -179,10 +185,11 @@ static void draw_skin(const scene *s)
         paint(s, cheek, &s->outline, soft(red, 1.0f, 0.5f * f->blush));
         face_shape socket = egg(feature(s, side * f->eye_x, f->eye_y - 0.05f, 0.27f, 0.22f, 0.0f));
         paint(s, socket, &s->outline, soft(f->skin, 0.68f, 0.6f));
-        face_shape fold = lens(feature(s, side * (f->nose_width + 0.12f), f->eye_y + f->nose_length + 0.08f, 0.2f, 0.2f,
-                                       0.42f), 0.12f, 0.12f, 0.2f);
-        paint(s, fold, &s->outline, shade(f->skin, 0.62f));
-        if (f->wrinkle <= 0.0f) continue;
+        float x = side * (f->nose_width + 0.12f), y = f->eye_y + f->nose_length + 0.08f;
+        face_shape fold = lens(feature(s, x, y, 0.2f, 0.2f, 0.42f), 0.12f, 0.12f, 0.2f);
+        face_ink crease = shade(f->skin, 0.62f);
+        crease.alpha = f->wrinkle;
+        paint(s, fold, &s->outline, crease);
     }
     face_shape forehead = egg(feature(s, 0.0f, -0.5f, 0.4f, 0.22f, 0.0f));
     paint(s, forehead, &s->outline, soft(white, 1.0f, 0.14f));
@@ -190,23 +197,25 @@ static void draw_skin(const scene *s)
     paint(s, chin, &s->outline, soft(white, 1.0f, 0.10f));
     face_shape rim = s->outline; /* the edge turns away from the light */
     rim.stroke = 0.035f * s->unit;
-    paint(s, rim, &s->outline, solid((float[3]){0.75f * f->skin[0], 0.68f * f->skin[1], 0.66f * f->skin[2]}, 0.4f));
+    face_ink edge = shade(f->skin, 0.68f);
+    edge.alpha = 0.4f;
+    paint(s, rim, &s->outline, edge);
 }
 
 static void draw_marks(const scene *s)
 {
     const face_identity *f = s->who;
-    face_random r = faces_random((uint64_t)f->freckles, 0, 0);
+    face_random r = faces_random(f->detail, 0, 0);
     for (int i = 0; i < f->freckles; i++) {
-        float x = faces_bell(&r, 0.55f), y = 0.3f + faces_bell(&r, 0.25f), size = faces_uniform(&r, 0.018f, 0.03f);
-        face_shape dot = egg(feature(s, x, y, size, size, 0.0f));
-        paint(s, dot, &s->outline, (face_ink){.rgb = {0.55f * f->skin[0], 0.4f * f->skin[1], 0.3f * f->skin[2]},
-                                              .alpha = 0.6f});
+        float x = faces_bell(&r, 0.55f), y = 0.3f + faces_bell(&r, 0.25f);
+        float size = faces_uniform(&r, 0.018f, 0.03f);
+        face_ink brown = {.rgb = {0.55f * f->skin[0], 0.4f * f->skin[1], 0.3f * f->skin[2]}, .alpha = 0.6f};
+        paint(s, egg(feature(s, x, y, size, size, 0.0f)), &s->outline, brown);
     }
     for (int i = 0; i < f->moles; i++) {
-        float size = f->mole_size[i];
-        face_shape dot = egg(feature(s, f->mole_x[i] * f->head_width / 0.76f, f->mole_y[i], size, size, 0.0f));
-        paint(s, dot, &s->outline, (face_ink){.rgb = {0.2f, 0.12f, 0.1f}, .alpha = 0.9f});
+        float size = f->mole_size[i], x = f->mole_x[i] * f->head_width / 0.76f;
+        face_ink brown = {.rgb = {0.2f, 0.12f, 0.1f}, .alpha = 0.9f};
+        paint(s, egg(feature(s, x, f->mole_y[i], size, size, 0.0f)), &s->outline, brown);
     }
 }
 
@@ -223,10 +232,10 @@ static void draw_eye(const scene *s, float side)
     float gy = 0.3f * ratio * s->at->gaze_y;
     face_shape iris = egg(place(&at, gx, gy, (float[2]){radius, radius}, 0.0f, 1.0f));
     paint(s, iris, &eye, solid(f->iris, 1.0f));
-    iris.at = place(&at, gx, gy, (float[2]){0.5f * radius, 0.5f * radius}, 0.0f, 1.0f);
+    iris.at = place(&at, gx, gy, (float[2]){0.55f * radius, 0.55f * radius}, 0.0f, 1.0f);
     paint(s, iris, &eye, solid(dark, 1.0f));
-    iris.at = place(&at, gx + side * 0.3f * radius, gy - 0.35f * radius, (float[2]){0.22f * radius, 0.22f * radius},
-                    0.0f, 1.0f);
+    float glint[2] = {0.2f * radius, 0.2f * radius};
+    iris.at = place(&at, gx + side * 0.3f * radius, gy - 0.35f * radius, glint, 0.0f, 1.0f);
     paint(s, iris, &eye, solid(white, 0.9f));
     face_shape lash = lens(at, up + 0.10f + 0.22f * f->lash, 0.04f - up, 0.0f);
     paint(s, lash, &s->outline, solid(dark, 0.35f + 0.6f * f->lash));
@@ -258,21 +267,23 @@ static void draw_nose(const scene *s)
     scene out = *s;
     out.yaw *= 1.25f;
     out.pitch *= 1.25f;
-    face_shape flank = egg(feature(&out, -lit * (0.25f * w + 0.05f), base - 0.45f * f->nose_length, 0.5f * w + 0.04f,
-                                   0.6f * f->nose_length, lit * lit * 0.06f));
+    float x = -lit * (0.25f * w + 0.05f), length = f->nose_length; /* the side away from the light */
+    face_shape flank = egg(feature(&out, x, base - 0.45f * length, 0.5f * w + 0.04f, 0.6f * length, 0.06f));
     paint(s, flank, &s->outline, soft(f->skin, 0.58f, 0.35f + 0.5f * f->nose_bridge));
-    face_shape ridge = egg(feature(&out, lit * 0.02f, base - 0.5f * f->nose_length, 0.35f * w, 0.55f * f->nose_length, 0.0f));
+    face_shape ridge = egg(feature(&out, lit * 0.02f, base - 0.5f * length, 0.35f * w, 0.55f * length, 0.0f));
     paint(s, ridge, NULL, soft(white, 1.0f, 0.12f + 0.25f * f->nose_bridge));
     for (int i = -1; i <= 1; i += 2) {
         float side = (float)i;
-        face_shape wing = egg(feature(&out, side * 0.72f * w, base - 0.03f, 0.38f * w, 0.30f * w + 0.02f, 0.1f));
+        float height = 0.30f * w + 0.02f;
+        face_shape wing = egg(feature(&out, side * 0.72f * w, base - 0.03f, 0.38f * w, height, 0.1f));
         paint(s, wing, NULL, shade(f->skin, 0.84f));
     }
     face_shape tip = egg(feature(&out, 0.0f, base - 0.05f, 0.62f * w, 0.48f * w + 0.02f, 0.0f));
     paint(s, tip, NULL, shade(f->skin, 0.97f));
     paint(s, tip, NULL, soft(white, 1.0f, 0.22f));
     for (int i = -1; i <= 1; i += 2) {
-        face_shape nostril = egg(feature(&out, (float)i * 0.45f * w, base + 0.02f, 0.24f * w, 0.12f * w + 0.012f, 0.1f));
+        float side = (float)i, height = 0.12f * w + 0.012f;
+        face_shape nostril = egg(feature(&out, side * 0.45f * w, base + 0.02f, 0.24f * w, height, 0.1f));
         paint(s, nostril, NULL, shade(f->skin, 0.32f));
     }
     face_shape under = egg(feature(&out, 0.0f, base + 0.08f, 0.9f * w, 0.07f, 0.0f));
@@ -294,11 +305,11 @@ static void draw_mouth(const scene *s)
     face_shape mouth = lens(at, gap_up + 0.035f, gap_down + 0.035f, bend);
     paint(s, mouth, &s->outline, solid(inside, 1.0f));
     if (open > 0.15f) {
-        face_shape row = lens(place(&at, 0.0f, 0.0f, (float[2]){0.85f, 1.0f}, 0.0f, 1.0f), gap_up, 0.1f - 0.1f * gap_up,
-                              0.8f * bend);
-        paint(s, row, &mouth, solid(teeth, 1.0f));
+        face_frame narrower = place(&at, 0.0f, 0.0f, (float[2]){0.85f, 1.0f}, 0.0f, 1.0f);
+        paint(s, lens(narrower, gap_up, 0.1f - 0.1f * gap_up, 0.8f * bend), &mouth, solid(teeth, 1.0f));
     }
-    face_shape below = egg(feature(s, 0.0f, f->mouth_y + (f->lip_lower + gap_down) * width + 0.05f, 0.6f * width, 0.05f, 0.0f));
+    float chin = f->mouth_y + (f->lip_lower + gap_down) * width + 0.05f;
+    face_shape below = egg(feature(s, 0.0f, chin, 0.6f * width, 0.05f, 0.0f));
     paint(s, below, &s->outline, soft(f->skin, 0.6f, 0.5f));
 }
 
@@ -317,23 +328,23 @@ static void draw_beard(const scene *s)
         below.curve[2] = 0.25f;
         below.curve[3] = -0.75f;
         below.half[0] = 2.0f;
-        face_shape jaw = s->outline;
         if (f->beard_length > 0.0f) {
-            face_shape tuft = egg(feature(s, 0.0f, 0.85f, 0.55f * f->head_width, 0.2f + f->beard_length, 0.0f));
+            float width = 0.55f * f->head_width, length = 0.2f + f->beard_length;
+            face_shape tuft = egg(feature(s, 0.0f, 0.85f, width, length, 0.0f));
             tuft.square[1] = 0.4f;
             paint(s, tuft, NULL, ink);
         }
-        paint(s, jaw, &below, ink);
+        paint(s, s->outline, &below, ink);
     }
-    if (f->moustache > 0.0f)
-        for (int i = -1; i <= 1; i += 2) {
-            float y = 0.45f * f->mouth_y + 0.55f * (f->eye_y + f->nose_length), w = 0.62f * f->mouth_width;
-            face_shape half = lens(feature(s, (float)i * 0.55f * f->mouth_width, y + 0.03f, w, w, 0.12f), 0.18f + 0.2f * f->moustache,
-                                   0.2f, 0.15f);
-            face_ink dark = shade(f->hair, 0.75f);
-            dark.alpha = 0.95f;
-            paint(s, half, &s->outline, dark);
-        }
+    if (f->moustache <= 0.0f) return;
+    float y = 0.45f * f->mouth_y + 0.55f * (f->eye_y + f->nose_length) + 0.03f;
+    float width = 0.62f * f->mouth_width;
+    face_ink dark = shade(f->hair, 0.75f);
+    dark.alpha = 0.95f;
+    for (int i = -1; i <= 1; i += 2) {
+        face_frame half = feature(s, (float)i * 0.55f * f->mouth_width, y, width, width, 0.12f);
+        paint(s, lens(half, 0.18f + 0.2f * f->moustache, 0.2f, 0.15f), &s->outline, dark);
+    }
 }
 
 /* A chain of round locks over the crown, from ear to ear. */
@@ -341,10 +352,11 @@ static void draw_curls(const scene *s, const face_shape *face_hole)
 {
     const face_identity *f = s->who;
     face_ink ink = hair_ink(s, 0.9f);
-    face_random r = faces_random((uint64_t)(f->hair_top * 65536.0f), 0, 0);
+    face_random r = faces_random(f->detail, 1, 0);
     for (int i = 0; i <= 12; i++) {
-        float t = ((float)i - 6.0f) / 5.2f, c = (1.0f - t * t) / (1.0f + t * t), q = 2.0f * t / (1.0f + t * t);
-        float x = q * (f->head_width + 0.75f * f->hair_side) - 0.25f * s->yaw, y = -c * (1.0f + 0.6f * f->hair_top) + 0.02f;
+        float t = ((float)i - 6.0f) / 5.2f, c = 2.0f / (1.0f + t * t), across = t * c, up = c - 1.0f;
+        float x = across * (f->head_width + 0.75f * f->hair_side) - 0.25f * s->yaw;
+        float y = -up * (1.0f + 0.6f * f->hair_top) + 0.02f;
         float size = faces_uniform(&r, 0.16f, 0.27f);
         paint(s, egg(place(&s->head, x, y, (float[2]){size, size}, 0.0f, 1.0f)), face_hole, ink);
     }
@@ -374,16 +386,17 @@ static void draw_hair(const scene *s)
     face_ink ink = hair_ink(s, 1.0f);
     if (f->style == FACE_HAIR_BUZZ) ink.alpha = 0.75f;
     if (f->style == FACE_HAIR_BUN) {
-        float size = 0.2f + f->hair_top;
-        paint(s, egg(place(&s->head, -0.3f * s->yaw, -1.1f - f->hair_top, (float[2]){size, 0.85f * size}, 0.0f, 1.0f)), NULL, ink);
+        float size = 0.2f + f->hair_top, round[2] = {size, 0.85f * size};
+        paint(s, egg(place(&s->head, -0.3f * s->yaw, -1.1f - f->hair_top, round, 0.0f, 1.0f)), NULL, ink);
     }
     if (f->style == FACE_HAIR_CURLY) draw_curls(s, &above);
     paint(s, cap, &above, ink);
     if (f->style != FACE_HAIR_LONG && f->style != FACE_HAIR_BOB) return;
     for (int i = -1; i <= 1; i += 2) { /* locks that hang before the ears */
         float side = (float)i, top = f->hairline + 0.2f, length = 0.5f * (f->hair_length - top);
-        face_shape lock = egg(place(&s->head, shift + side * (f->head_width + 0.3f * f->hair_side), top + length,
-                                    (float[2]){0.10f + 0.7f * f->hair_side, length}, 0.0f, side));
+        float x = shift + side * (f->head_width + 0.3f * f->hair_side);
+        float size[2] = {0.10f + 0.7f * f->hair_side, length};
+        face_shape lock = egg(place(&s->head, x, top + length, size, 0.0f, side));
         lock.square[0] = lock.square[1] = 0.5f;
         paint(s, lock, NULL, hair_ink(s, 0.92f));
     }
@@ -418,11 +431,12 @@ static void draw_glasses(const scene *s)
         paint(s, rim, NULL, frame);
         float from = x + f->glasses_width, to = f->head_width;
         face_shape arm = {.kind = FACE_BOX};
-        arm.at = feature(s, side * 0.5f * (from + to), y - 0.05f, 0.5f * (to - from) + 0.04f, f->glasses_thick, 0.0f);
+        float length = 0.5f * (to - from) + 0.04f;
+        arm.at = feature(s, side * 0.5f * (from + to), y - 0.05f, length, f->glasses_thick, 0.0f);
         if (to > from) paint(s, arm, &s->outline, frame);
     }
-    face_shape bridge = lens(feature(s, 0.0f, y - 0.03f, x - f->glasses_width + 0.02f, 0.1f, 0.0f), 0.6f, 0.0f, 0.0f);
-    paint(s, bridge, NULL, frame);
+    face_frame bridge = feature(s, 0.0f, y - 0.03f, x - f->glasses_width + 0.02f, 0.1f, 0.0f);
+    paint(s, lens(bridge, 0.6f, 0.0f, 0.0f), NULL, frame);
 }
 
 static void draw_hand(const scene *s)
@@ -431,9 +445,9 @@ static void draw_hand(const scene *s)
     float side = at->occluder_x < 0.0f ? -1.0f : 1.0f, x = side * (0.45f + 0.25f * at->occluder_y), y = 0.75f;
     face_ink skin = shade(s->who->skin, 0.92f), line = shade(s->who->skin, 0.6f);
     for (int i = 0; i < 4; i++) {
-        float shift = 0.17f * ((float)i - 1.5f);
-        face_shape finger = egg(place(&s->head, x + shift, y - 0.28f + 0.05f * (float)(i * i - 3 * i), (float[2]){0.09f, 0.32f},
-                                      0.08f, side));
+        float shift = 0.17f * ((float)i - 1.5f), reach = 0.28f - 0.05f * (float)(i * i - 3 * i);
+        float size[2] = {0.09f, 0.32f};
+        face_shape finger = egg(place(&s->head, x + shift, y - reach, size, 0.08f, side));
         finger.square[0] = 0.6f;
         paint(s, finger, NULL, skin);
         finger.stroke = 0.02f * s->unit;
@@ -449,10 +463,10 @@ static void draw_occluder(const scene *s)
     face_shape shape = {.kind = FACE_BOX};
     if (at->occluder == FACE_BAR) {
         float x = 0.8f * at->occluder_x, y = 0.8f * at->occluder_y;
-        shape.at = place(&s->head, x, y, (float[2]){3.5f, 0.16f}, at->occluder_turn, 1.0f);
+        shape.at = place(&s->head, x, y, (float[2]){3.5f, 0.13f}, at->occluder_turn, 1.0f);
         paint(s, shape, NULL, ink);
     } else if (at->occluder == FACE_SCARF) {
-        shape = (face_shape){.kind = FACE_BAND, .open = true, .curve = {0.25f, 0.0f, -0.35f, 0.0f}, .half = {0.6f, 0.0f}};
+        shape = (face_shape){.kind = FACE_BAND, .open = true, .curve = {0.25f, 0.0f, -0.35f}, .half = {0.6f}};
         shape.at = feature(s, 0.0f, 0.85f + 0.1f * at->occluder_y, s->who->head_width, 1.0f, 0.0f);
         ink.grain = 0.3f;
         ink.rate_u = 1.0f + 2.0f * at->occluder_turn * at->occluder_turn;

@@ -1,4 +1,4 @@
-/* Between faces.c (who, and under which circumstances), faces_draw.c (what is where) and faces_paint.c (pixels). */
+/* Between faces.c (who, in which circumstances), faces_draw.c (what is where) and faces_paint.c (pixels). */
 #ifndef TESSERA_APPS_FACES_INTERNAL_H
 #define TESSERA_APPS_FACES_INTERNAL_H
 
@@ -28,7 +28,7 @@ typedef enum face_occluder {
 } face_occluder;
 
 typedef struct face_circumstances {
-    float x, y, size, roll;             /* head centre and half height in half short sides; tan of half the angle */
+    float x, y, size, roll;             /* head centre, half height in half short sides; tan half angle */
     float yaw, pitch;                   /* sines */
     float light_x, light_y, light;      /* direction over the face plane, strength */
     float brightness, contrast, tone, cast[3];
@@ -49,16 +49,18 @@ typedef struct face_frame {
 
 typedef struct face_canvas {
     int width, height;
-    float *rgb;     /* 3 a pixel, 0 to 1 */
-    float *scratch; /* as large */
+    float *block;        /* the allocation that the rest points into */
+    float *rgb;          /* 3 a pixel, 0 to 1 */
+    float *scratch;      /* as large */
     float *cover, *clip; /* one row each */
 } face_canvas;
 
 typedef enum face_shape_kind { FACE_EGG, FACE_BAND, FACE_BOX } face_shape_kind;
 
 /* EGG   (u / p(v))^2 + v^2 (1 - k + k v^2) <= 1 with p = 1 + taper v + bulge v^2, k = square[v > 0]
- * BAND  |v - c(u)| <= h(u) with c = curve[0] + curve[1] u + curve[2] u^2 + curve[3] u^4 + a ripple, h = (half[0] + half[1] u),
- *       times 1 - u^2 unless `open`; |u| is unbounded then
+ * BAND  |v - c(u)| <= h(u) with c = curve[0] + curve[1] u + curve[2] u^2 + curve[3] u^4 and
+ *       h = half[0] + half[1] u, times 1 - u^2 unless it is `open`, both edges rippled; `open` bands go on
+ *       beyond |u| = 1 and are for clipping only
  * BOX   |u| <= 1, |v| <= 1
  * stroke > 0 (pixels) draws an egg's outline of that half width only. */
 typedef struct face_shape {

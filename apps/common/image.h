@@ -16,11 +16,31 @@ bool image_new(image *picture, int width, int height, int channels, app_error *e
 /* Gives the pixels back and zeroes the struct; an already zeroed one is fine. */
 void image_free(image *picture);
 
-/* Reads PGM, PPM or plain PNM (P1 to P6; 16-bit samples are scaled to 8). The format is told by the content, not the
- * name. Fails, naming the file, on anything missing, truncated, oversized or not a PNM. */
+/* Reads PGM, PPM or plain PNM (P1 to P6; 16-bit samples are scaled to 8). The format is told by the content,
+ * not the name. Fails, naming the file, on anything missing, truncated, oversized or not a PNM. */
 bool image_read(image *picture, const char *path, app_error *error);
 
-/* Writes an 8-bit PNG to a temporary name and renames it, so that a failure leaves an older file as it was. */
+/* Whether the file begins like a picture that image_read knows. */
+bool image_recognised(const char *path);
+
+/* Writes an 8-bit PNG to a temporary name and renames it, so that a failure leaves an older file as it
+ * was. */
 bool image_write_png(const image *picture, const char *path, app_error *error);
+
+/* Each of the following makes a new picture in *out, to be given back with image_free; *out may not be
+ * *in. */
+
+/* To width x height, each axis by itself: averaged over the covered area where it shrinks, bilinear between
+ * pixel centres where it grows. */
+bool image_resize(image *out, const image *in, int width, int height, app_error *error);
+
+/* The part with its upper left corner at (left, top); fails where it is not wholly inside. */
+bool image_crop(image *out, const image *in, int left, int top, int width, int height, app_error *error);
+
+/* Luma of ITU-R BT.601 (0.299 R + 0.587 G + 0.114 B); a copy of a grey picture. */
+bool image_to_grey(image *out, const image *in, app_error *error);
+
+/* Grey in all three channels; a copy of a colour picture. */
+bool image_to_rgb(image *out, const image *in, app_error *error);
 
 #endif

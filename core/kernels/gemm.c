@@ -18,8 +18,8 @@ enum {
     PART_DEPTH = 1024,                        /* each at least so deep, */
     PART_VALUES = 1 << 17,                    /* and of a result at most this large */
     CACHED_ROWS = 192,                        /* rows of the left factor that stay in the second-level cache */
-    PIECES = 16,                              /* pieces of the streaming factor that are worth having */
-    PIECE_WORK = 1 << 16                      /* multiply-adds that are worth a piece */
+    IN_PLACE_COLUMNS = 128,                   /* most columns for which a left factor is not worth packing */
+    PIECE_WORK = 1 << 16                      /* multiply-adds that are worth a thread's while */
 };
 
 typedef struct plan {
@@ -29,7 +29,7 @@ typedef struct plan {
     bool turned;                      /* bias goes by rows */
     bool columns_stream;              /* else rows do */
     int64_t depth_block;              /* of one sum in registers */
-    int64_t section, resident_cut, stream_cut;
+    int64_t section, resident_cut, stream_cut, stream_most;
     tsr_real *packed;                 /* resident factor */
 } plan;
 
@@ -57,17 +57,15 @@ static cuts cuts_of(const tsr_product *p)
     const int64_t few = smaller(p->rows, p->columns), many = larger(p->rows, p->columns);
     cuts c = {.parts = 1, .resident = few};
     if (p->depth <= 0) return c;
-    const int64_t blocks = (p->depth - 1) / TSR_DEPTH_BLOCK + 1;
-    c.depth_block = (p->depth - 1) / blocks + 1;
     const bool small = many <= PART_VALUES && few * many <= PART_VALUES;
-    if (small && p->depth >= 2 * PART_DEPTH && p->depth / 8 >= many) {
-        const int64_t parts = smaller(PARTS, p->depth / PART_DEPTH), share = (p->depth - 1) / parts + 1;
-        c.section = round_up(share, c.depth_block);
-        c.parts = (p->depth - 1) / c.section + 1;
-    } else {
-        c.section = round_up(smaller(p->depth, SECTION_DEPTH), c.depth_block);
-        c.resident = smaller(few, RESIDENT_VALUES / c.section);
-    }
+    if (small && p->depth / 8 >= many)
+        for (c.parts = PARTS; c.parts > 1 && p->depth / c.parts < PART_DEPTH;) c.parts /= 2;
+    const int64_t sections = c.parts > 1 ? c.parts : (p->depth - 1) / SECTION_DEPTH + 1;
+    const int64_t share = (p->depth - 1) / sections + 1, blocks = (share - 1) / TSR_DEPTH_BLOCK + 1;
+    c.depth_block = (share - 1) / blocks + 1;
+    c.section = c.depth_block * blocks;
+    if (c.parts > 1) c.parts = (p->depth - 1) / c.section + 1;
+    else c.resident = smaller(few, RESIDENT_VALUES / c.section);
     return c;
 }
 
@@ -84,11 +82,30 @@ size_t tsr_product_workspace(const tsr_product *p)
     return (size_t)(c.parts * (packed_values(&c) + partial) + 64) * sizeof(tsr_real);
 }
 
+/* How many tiles make a piece, at least and at most: as many as two, four or eight threads can share evenly. */
+static int64_t even_cut(int64_t tiles, int64_t least, int64_t most)
+{
+    if (tiles <= least && tiles <= most) return tiles;
+    const int64_t fewest = (tiles - 1) / most + 1;
+    int64_t best = (tiles - 1) / fewest + 1, idle_of_best = INT64_MAX;
+    for (int64_t pieces = fewest; pieces < fewest + 16; pieces++) {
+        const int64_t cut = (tiles - 1) / pieces + 1;
+        if (cut < least) break;
+        int64_t idle = 0; /* tiles that could be computed while the last thread finishes */
+        for (int threads = 2; threads <= 8; threads *= 2) idle += round_up((tiles - 1) / cut + 1, threads) * cut - tiles;
+        if (idle >= idle_of_best - tiles / 32) continue;
+        best = cut;
+        idle_of_best = idle;
+    }
+    return best;
+}
+
 static plan plan_of(const tsr_kernels *kernels, const tsr_product *p, const cuts *c)
 {
     plan l = {.kernels = kernels, .p = *p, .row_step = p->stride, .column_step = 1, .depth_block = c->depth_block,
               .section = c->section};
-    if (p->columns <= kernels->tile_rows && p->rows >= kernels->tile_columns) {
+    const bool left_as_it_lies = !p->left.pack && p->left.depth_stride == 1;
+    if (p->columns <= kernels->tile_rows && p->rows >= kernels->tile_columns && !left_as_it_lies) {
         l.turned = true;
         l.p.left = p->right;
         l.p.right = p->left;
@@ -104,11 +121,10 @@ static plan plan_of(const tsr_kernels *kernels, const tsr_product *p, const cuts
     l.resident_cut = larger(resident_tile, c->resident / resident_tile * resident_tile);
     if (c->resident == other) l.resident_cut = other;
 
-    const double work = (double)smaller(other, l.resident_cut) * (double)smaller(p->depth, c->section);
-    const int64_t most = STREAM_VALUES / l.depth_block / tile * tile;
-    const int64_t fair = round_up((count - 1) / PIECES + 1, tile);
-    const int64_t worth = work >= PIECE_WORK ? tile : round_up((int64_t)(PIECE_WORK / work) + 1, tile);
-    l.stream_cut = smaller(most, larger(fair, worth));
+    l.stream_most = STREAM_VALUES / l.depth_block / tile * tile;
+    const double work = (double)smaller(other, l.resident_cut) * (double)smaller(p->depth, c->section) * (double)tile;
+    const int64_t worth = work >= PIECE_WORK ? 1 : (int64_t)(PIECE_WORK / work) + 1;
+    l.stream_cut = tile * even_cut((count - 1) / tile + 1, worth, l.stream_most / tile);
     return l;
 }
 
@@ -235,20 +251,12 @@ static void multiply_block(const section_job *job, int64_t k, int64_t depth, con
 /* Whether reading a factor where it lies is as good as packing it. */
 static bool left_in_place(const plan *l)
 {
-    return !l->p.left.pack && l->p.left.depth_stride == 1;
+    return !l->p.left.pack && l->p.left.depth_stride == 1 && l->p.columns <= IN_PLACE_COLUMNS;
 }
 
 static bool right_in_place(const plan *l)
 {
     return !l->p.right.pack && l->p.right.row_stride == 1 && l->p.rows <= l->kernels->tile_rows;
-}
-
-static void pack_rows_of(const tsr_factor *f, tsr_block_of block, int64_t end, tsr_real *out)
-{
-    for (; block.row < end; block.row += block.tile, out += block.tile * block.depth) {
-        block.rows = smaller(block.tile, end - block.row);
-        tsr_pack(f, &block, out);
-    }
 }
 
 /* Where the packed resident rows of depth block k begin. */
@@ -263,10 +271,11 @@ static void pack_resident_body(void *user, int64_t begin, int64_t end)
     const plan *l = job->plan;
     const int tile = l->columns_stream ? l->kernels->tile_rows : l->kernels->tile_columns;
     tsr_block_of block = {.row = job->begin + begin * tile, .tile = tile};
+    block.rows = smaller(job->end, job->begin + end * tile) - block.row;
     for (block.k = job->k; block.k < job->k_end; block.k += l->depth_block) {
         block.depth = smaller(l->depth_block, job->k_end - block.k);
-        pack_rows_of(l->columns_stream ? &l->p.left : &l->p.right, block, smaller(job->end, job->begin + end * tile),
-                     resident_at(job, block.k, tile) + begin * tile * block.depth);
+        tsr_pack(l->columns_stream ? &l->p.left : &l->p.right, &block,
+                 resident_at(job, block.k, tile) + begin * tile * block.depth);
     }
 }
 
@@ -277,11 +286,11 @@ static void stream_rows_body(void *user, int64_t begin, int64_t end)
     _Alignas(64) tsr_real buffer[STREAM_VALUES];
     block_view a = {.begin = begin, .end = end, .packed = buffer}, b = {.begin = job->begin, .end = job->end};
     if (left_in_place(l)) a.plain = &l->p.left;
-    tsr_block_of block = {.row = begin, .tile = l->kernels->tile_rows};
+    tsr_block_of block = {.row = begin, .rows = end - begin, .tile = l->kernels->tile_rows};
     for (block.k = job->k; block.k < job->k_end; block.k += l->depth_block) {
         block.depth = smaller(l->depth_block, job->k_end - block.k);
         b.packed = resident_at(job, block.k, l->kernels->tile_columns);
-        if (!a.plain) pack_rows_of(&l->p.left, block, end, buffer);
+        if (!a.plain) tsr_pack(&l->p.left, &block, buffer);
         multiply_block(job, block.k, block.depth, &a, &b);
     }
 }
@@ -295,11 +304,11 @@ static void stream_columns_body(void *user, int64_t begin, int64_t end)
     if (left_in_place(l)) a.plain = &l->p.left;
     if (right_in_place(l)) b.plain = &l->p.right;
     const int64_t whole = b.plain ? (end - begin) / l->kernels->tile_columns * l->kernels->tile_columns : 0;
-    tsr_block_of block = {.row = begin + whole, .tile = l->kernels->tile_columns};
+    tsr_block_of block = {.row = begin + whole, .rows = end - begin - whole, .tile = l->kernels->tile_columns};
     for (block.k = job->k; block.k < job->k_end; block.k += l->depth_block) {
         block.depth = smaller(l->depth_block, job->k_end - block.k);
         a.packed = resident_at(job, block.k, l->kernels->tile_rows);
-        pack_rows_of(&l->p.right, block, end, buffer + whole * block.depth);
+        if (block.rows > 0) tsr_pack(&l->p.right, &block, buffer + whole * block.depth);
         multiply_block(job, block.k, block.depth, &a, &b);
     }
 }
@@ -356,6 +365,7 @@ static void part_body(void *user, int64_t begin, int64_t end)
         if (l.turned) l.column_step = l.p.rows;
         else l.row_step = l.p.columns;
         l.section = l.depth_block;
+        l.stream_cut = l.stream_most;
         l.packed = job->packed + part * job->packed_values;
         run(NULL, &l, part * job->depth, smaller((part + 1) * job->depth, l.p.depth));
     }

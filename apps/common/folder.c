@@ -1,0 +1,76 @@
+#define _POSIX_C_SOURCE 200809L
+
+#include "apps/common/folder.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static bool list_add(name_list *list, const char *name)
+{
+    if ((list->count & (list->count - 1)) == 0) { /* 0 or a power of two: full */
+        if (list->count > INT_MAX / 2) return false;
+        const size_t room = list->count ? 2 * (size_t)list->count : 1;
+        char **names = realloc(list->names, room * sizeof *names);
+        if (!names) return false;
+        list->names = names;
+    }
+    char *copy = malloc(strlen(name) + 1);
+    if (!copy) return false;
+    list->names[list->count++] = strcpy(copy, name);
+    return true;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+bool folder_list(name_list *list, const char *path, app_error *error)
+{
+    *list = (name_list){0};
+    DIR *folder = opendir(path);
+    if (!folder) return app_fail(error, "%s: cannot be listed (%s)", path, strerror(errno));
+    bool done = true;
+    for (const struct dirent *entry; done && (errno = 0, entry = readdir(folder)) != NULL;)
+        if (entry->d_name[0] != '.' && !list_add(list, entry->d_name))
+            done = app_fail(error, "%s: out of memory", path);
+    if (done && errno != 0) done = app_fail(error, "%s: cannot be listed (%s)", path, strerror(errno));
+    closedir(folder);
+    if (list->count > 0) qsort(list->names, (size_t)list->count, sizeof *list->names, compare_names);
+    if (!done) name_list_free(list);
+    return done;
+}
+
+void name_list_free(name_list *list)
+{
+    for (int i = 0; i < list->count; i++) free(list->names[i]);
+    free(list->names);
+    *list = (name_list){0};
+}
+
+bool is_folder(const char *path)
+{
+    struct stat about;
+    return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
+}
+
+bool folder_make(const char *path, app_error *error)
+{
+    char *part = malloc(strlen(path) + 1);
+    if (!part) return app_fail(error, "%s: out of memory", path);
+    strcpy(part, path);
+    int reason = 0;
+    for (char *end = part; end;) {
+        end = strchr(end + 1, '/');
+        if (end) *end = '\0';
+        reason = mkdir(part, 0777) == 0 ? 0 : errno; /* a failure further up shows in the last one, too */
+        if (end) *end = '/';
+    }
+    free(part);
+    return reason == 0 || is_folder(path) ||
+           app_fail(error, "%s: cannot be made (%s)", path, strerror(reason));
+}

@@ -1,0 +1,365 @@
+/* Pictures: PNM in, PNG out, sizes changed. Expected figures are PIL's and NumPy's. */
+#define _POSIX_C_SOURCE 200809L
+
+#include "apps/common/image.h"
+
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include "apps/common/folder.h"
+#include "tests/apps/files.h"
+#include "tests/test.h"
+
+/* A picture whose values have no pattern to get right by chance. */
+static unsigned char sample(int x, int y, int c)
+{
+    return (unsigned char)(x * 37 + y * 91 + c * 50 + x * x * y * 5);
+}
+
+static bool make_sample(image *picture, int width, int height, int channels)
+{
+    app_error error = {""};
+    if (!image_new(picture, width, height, channels, &error)) return false;
+    for (int i = 0; i < width * height * channels; i++)
+        picture->pixels[i] = sample(i / channels % width, i / channels / width, i % channels);
+    return true;
+}
+
+static bool holds(const image *p, int width, int height, int channels, const int *values)
+{
+    if (p->width != width || p->height != height || p->channels != channels) return false;
+    for (int i = 0; i < width * height * channels; i++)
+        if (p->pixels[i] != values[i]) return false;
+    return true;
+}
+
+/* ---- PNM ----------------------------------------------------------------------------------------------- */
+
+#define BYTES(text) text, sizeof text - 1
+
+/* Each ends in its last sample, so that every shorter file is broken. */
+static const struct pnm_case {
+    const char *bytes;
+    size_t size;
+    int width, height, channels, values[12];
+} pnm_cases[] = {
+    {BYTES("P1\n3 2\n1 0 1\n01 1"), 3, 2, 1, {0, 255, 0, 255, 0, 0}},
+    {BYTES("P2 # grey\n#one\n#two\n2 2\n1000\n0 1 500\n9"), 2, 2, 1, {0, 0, 128, 2}},
+    {BYTES("P3\n1 2 7\n0 1 2\n5 6 7"), 1, 2, 3, {0, 36, 73, 182, 219, 255}},
+    {BYTES("P4\n9 2\n\xAA\x80\x0F\x00"), 9, 2, 1, {0}}, /* checked apart */
+    {BYTES("P5 2 2 255\n\x00\x7F\x80\xFF"), 2, 2, 1, {0, 127, 128, 255}},
+    {BYTES("P5\n2#c\n2\n65535\n\x00\x80\x00\x81\x80\x00\xFF\xFF"), 2, 2, 1, {0, 1, 128, 255}},
+    {BYTES("P6\r\n1\t2\n255\n\x01\x02\x03\n\x0B\x20"), 1, 2, 3, {1, 2, 3, 10, 11, 32}},
+    {BYTES("P6\n1 1\n1000\n\x00\x02\x01\xF4\x03\xE8"), 1, 1, 3, {1, 128, 255}},
+};
+enum { PNM_CASES = sizeof pnm_cases / sizeof *pnm_cases };
+
+TEST(image_reads_every_kind_of_pnm)
+{
+    const char *path = test_path("pnm");
+    for (int i = 0; i < PNM_CASES; i++) {
+        const struct pnm_case *c = &pnm_cases[i];
+        if (c->bytes[1] == '4') continue;
+        app_error error = {""};
+        image p;
+        CHECK(write_bytes(path, c->bytes, c->size));
+        CHECK(image_recognised(path));
+        image_read(&p, path, &error);
+        CHECK_TEXT(error.text, "");
+        const bool as_expected = holds(&p, c->width, c->height, c->channels, c->values);
+        image_free(&p);
+        CHECK(as_expected);
+    }
+}
+
+TEST(image_reads_packed_bits_as_ink_on_white)
+{
+    app_error error = {""};
+    image p;
+    const char *path = test_path("pbm");
+    CHECK(write_bytes(path, pnm_cases[3].bytes, pnm_cases[3].size));
+    CHECK(image_read(&p, path, &error));
+    const bool as_expected = holds(&p, 9, 2, 1, (int[]){0,   255, 0,   255, 0, 255, 0, 255, 0,
+                                                        255, 255, 255, 255, 0, 0,   0, 0,   255});
+    image_free(&p);
+    CHECK(as_expected);
+}
+
+TEST(image_refuses_pnm_files_cut_anywhere)
+{
+    const char *path = test_path("cut");
+    for (int i = 0; i < PNM_CASES; i++)
+        for (size_t size = 0; size < pnm_cases[i].size; size++) {
+            app_error error = {""};
+            image p;
+            CHECK(write_bytes(path, pnm_cases[i].bytes, size));
+            CHECK(!image_read(&p, path, &error));
+            CHECK(p.pixels == NULL);
+            CHECK_CONTAINS(error.text, path);
+        }
+}
+
+TEST(image_refuses_hostile_headers)
+{
+    static const struct {
+        const char *text, *problem;
+    } cases[] = {
+        {"P5 99999 99999 255\n", "too large a size"},
+        {"P5 268435456 268435456 255\n", "too large a size"},
+        {"P6 16384 16384 255\n", "too large a size"}, /* 3 * 2^28 bytes */
+        {"P5 16384 16384 255\nabc", "is truncated"},  /* allowed, but the file is far too short */
+        {"P5 99999999999999999999 1 255\n", "number that is too large"},
+        {"P5 4294967297 1 255\n", "number that is too large"},
+        {"P5 2147483648 1 255\n", "number that is too large"},
+        {"P5 0 5 255\n", "size of 0"},
+        {"P5 5 0 255\n", "size of 0"},
+        {"P5 -1 5 255\n", "not a number"},
+        {"P5 1x 5 255\n", "not a number"},
+        {"P5 1 1 0\na", "highest sample of 0"},
+        {"P5 1 1 65536\nab", "number that is too large"},
+        {"P5 1 1 9\nz", "above its highest"},
+        {"P2 1 1 9\n10", "above its highest"},
+        {"P2 1 1 9\n70000", "number that is too large"},
+        {"P1 1 1 2", "neither 0 nor 1"},
+        {"P7 1 1 255\n", "not a picture"},
+        {"Q5 1 1 255\na", "not a picture"},
+        {"P5#", "is truncated"},
+    };
+    const char *path = test_path("hostile");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        app_error error = {""};
+        image p;
+        CHECK(write_text(path, cases[i].text));
+        CHECK(!image_read(&p, path, &error));
+        CHECK_CONTAINS(error.text, cases[i].problem);
+    }
+}
+
+TEST(image_names_what_cannot_be_opened)
+{
+    app_error missing = {""}, folder = {""};
+    image p;
+    CHECK(!image_read(&p, "build/test-tmp/no\nsuch.pgm", &missing));
+    CHECK_CONTAINS(missing.text, "build/test-tmp/no?such.pgm: cannot be opened (");
+    CHECK(!image_read(&p, "build", &folder));
+    CHECK_CONTAINS(folder.text, "build: ");
+    CHECK(!image_recognised("build"));
+    CHECK(!image_recognised("build/test-tmp/no such"));
+}
+
+/* ---- PNG ----------------------------------------------------------------------------------------------- */
+
+/* Built with Python's zlib, and decoded by PIL to the same pixels. */
+static const unsigned char small_png[] = {
+    0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A, 0x00, 0x00, 0x00, 0x0D, 0x49, 0x48, 0x44, 0x52,
+    0x00, 0x00, 0x00, 0x03, 0x00, 0x00, 0x00, 0x02, 0x08, 0x00, 0x00, 0x00, 0x00, 0xB8, 0x1F, 0x39,
+    0xC6, 0x00, 0x00, 0x00, 0x13, 0x49, 0x44, 0x41, 0x54, 0x78, 0x01, 0x01, 0x08, 0x00, 0xF7, 0xFF,
+    0x00, 0x00, 0x28, 0x50, 0x00, 0x78, 0xA0, 0xC8, 0x05, 0xF8, 0x02, 0x59, 0x4C, 0xBE, 0x59, 0xB9,
+    0x00, 0x00, 0x00, 0x00, 0x49, 0x45, 0x4E, 0x44, 0xAE, 0x42, 0x60, 0x82};
+
+static bool write_small(const char *path, app_error *error)
+{
+    unsigned char pixels[] = {0, 40, 80, 120, 160, 200};
+    return image_write_png(&(image){3, 2, 1, pixels}, path, error);
+}
+
+TEST(image_writes_the_png_that_others_read)
+{
+    app_error error = {""};
+    unsigned char bytes[128];
+    const char *path = test_path("small.png");
+    CHECK(write_small(path, &error));
+    CHECK_EQUAL(read_bytes(path, bytes, sizeof bytes), sizeof small_png);
+    CHECK(memcmp(bytes, small_png, sizeof small_png) == 0);
+}
+
+TEST(image_writes_png_in_several_blocks)
+{
+    app_error error = {""};
+    image p;
+    const char *path = test_path("big.png");
+    static unsigned char bytes[100000];
+    CHECK(image_new(&p, 300, 100, 3, &error));
+    for (int i = 0; i < 300 * 100 * 3; i++) {
+        const int x = i / 3 % 300, y = i / 900;
+        p.pixels[i] = (unsigned char)(x * 7 + y * 13 + i % 3 * 50 + x * y / 9);
+    }
+    const bool done = image_write_png(&p, path, &error);
+    image_free(&p);
+    CHECK(done);
+    const size_t size = read_bytes(path, bytes, sizeof bytes);
+    CHECK_EQUAL(size, 90173);
+    /* FNV-1a, 64 bits, of the file that Python's zlib and PIL agree on */
+    uint64_t hash = 0xCBF29CE484222325u;
+    for (size_t i = 0; i < size; i++) hash = (hash ^ bytes[i]) * 0x100000001B3u;
+    CHECK(hash == 0xDF4D3A3DBE8FB4A4u);
+}
+
+/* The number of entries of the folder. */
+static int entries(const char *folder)
+{
+    app_error error = {""};
+    name_list names;
+    if (!folder_list(&names, folder, &error)) return -1;
+    const int count = names.count;
+    name_list_free(&names);
+    return count;
+}
+
+TEST(image_reports_a_png_that_cannot_be_written_and_leaves_nothing)
+{
+    app_error error = {""}, in_the_way = {""};
+    char folder[256], path[300];
+    snprintf(folder, sizeof folder, "%s", test_path("png-folder"));
+    snprintf(path, sizeof path, "%s/taken/x", folder);
+    CHECK(folder_make(path, &error));
+    CHECK(!write_small("build/test-tmp/no such folder/a.png", &error));
+    CHECK_CONTAINS(error.text, "build/test-tmp/no such folder/a.png: cannot be written (");
+    snprintf(path, sizeof path, "%s/taken", folder); /* a folder that is not empty */
+    CHECK(!write_small(path, &in_the_way));
+    CHECK_CONTAINS(in_the_way.text, "taken: cannot be written (");
+    CHECK_EQUAL(entries(folder), 1);
+}
+
+TEST(image_keeps_the_older_file_where_the_disk_is_full)
+{
+    app_error error = {""}, full = {""};
+    image p;
+    char folder[256], path[300], text[16];
+    snprintf(folder, sizeof folder, "%s", test_path("full-disk"));
+    snprintf(path, sizeof path, "%s/a.png", folder);
+    CHECK(folder_make(folder, &error));
+    CHECK(write_text(path, "older"));
+    CHECK(make_sample(&p, 300, 300, 3));
+    struct rlimit before, small = {1000, 1000};
+    getrlimit(RLIMIT_FSIZE, &before);
+    small.rlim_max = before.rlim_max;
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &small);
+    const bool done = image_write_png(&p, path, &full);
+    setrlimit(RLIMIT_FSIZE, &before);
+    signal(SIGXFSZ, handler);
+    image_free(&p);
+    CHECK(!done);
+    CHECK_CONTAINS(full.text, "a.png: cannot be written (");
+    CHECK_EQUAL(entries(folder), 1);
+    CHECK_TEXT(read_text(path, text, sizeof text), "older");
+}
+
+/* ---- changing ------------------------------------------------------------------------------------------ */
+
+static bool resized_holds(int from_width, int from_height, int channels, int width, int height,
+                          const int *values)
+{
+    app_error error = {""};
+    image in, out;
+    if (!make_sample(&in, from_width, from_height, channels)) return false;
+    const bool done =
+        image_resize(&out, &in, width, height, &error) && holds(&out, width, height, channels, values);
+    image_free(&in);
+    image_free(&out);
+    return done;
+}
+
+TEST(image_shrinks_by_the_mean_of_the_area)
+{
+    CHECK(resized_holds(7, 5, 3, 3, 2, (int[]){96,  124, 137, 142, 133, 154, 185, 118, 124,
+                                               107, 135, 119, 95,  130, 180, 71,  92,  142}));
+}
+
+TEST(image_enlarges_between_pixel_centres)
+{
+    CHECK(resized_holds(5, 3, 1, 11, 4, (int[]){0,   7,   24,  40,  57,  74,  91,  108, 124, 141, 148,
+                                                57,  64,  82,  101, 122, 143, 167, 191, 159, 113, 95,
+                                                125, 133, 153, 166, 148, 131, 163, 196, 175, 141, 127,
+                                                182, 191, 212, 212, 126, 40,  80,  119, 166, 215, 234}));
+}
+
+TEST(image_resizes_each_axis_by_itself)
+{
+    CHECK(resized_holds(7, 5, 1, 3, 8, (int[]){26,  111, 196, 68, 140, 186, 126, 174, 174, 163, 146, 182,
+                                               143, 119, 145, 66, 91,  62,  92,  85,  41,  118, 81,  31}));
+}
+
+TEST(image_resize_keeps_one_colour_and_an_unchanged_size)
+{
+    static const int sizes[] = {1, 2, 3, 7, 10, 13, 31, 64, 101};
+    app_error error = {""};
+    for (int shade = 0; shade <= 255; shade += 51)
+        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+            image in, out;
+            CHECK(image_new(&in, 13, 10, 1, &error));
+            memset(in.pixels, shade, 130);
+            bool same = image_resize(&out, &in, sizes[i], sizes[i], &error);
+            for (int k = 0; same && k < sizes[i] * sizes[i]; k++) same = out.pixels[k] == shade;
+            image_free(&in);
+            image_free(&out);
+            CHECK(same);
+        }
+    image in, out;
+    CHECK(make_sample(&in, 13, 10, 3));
+    const bool same = image_resize(&out, &in, 13, 10, &error) && memcmp(in.pixels, out.pixels, 390) == 0;
+    image_free(&in);
+    image_free(&out);
+    CHECK(same);
+}
+
+TEST(image_crops_inside_only)
+{
+    app_error error = {""};
+    image in, out;
+    CHECK(make_sample(&in, 7, 5, 1));
+    bool done =
+        image_crop(&out, &in, 5, 3, 2, 2, &error) &&
+        holds(&out, 2, 2, 1, (int[]){sample(5, 3, 0), sample(6, 3, 0), sample(5, 4, 0), sample(6, 4, 0)});
+    image_free(&out);
+    static const int outside[][4] = {{6, 0, 2, 1},
+                                     {0, 4, 1, 2},
+                                     {-1, 0, 1, 1},
+                                     {0, -1, 1, 1},
+                                     {0, 0, 0, 1},
+                                     {0, 0, 1, -1},
+                                     {2147483647, 0, 2147483647, 1}};
+    for (size_t i = 0; i < sizeof outside / sizeof *outside; i++) {
+        const int *o = outside[i];
+        app_error refused = {""};
+        done = done && !image_crop(&out, &in, o[0], o[1], o[2], o[3], &refused) &&
+               strstr(refused.text, "is not inside a picture of 7 x 5");
+    }
+    image_free(&in);
+    CHECK(done);
+}
+
+TEST(image_turns_colour_into_grey_and_grey_into_colour)
+{
+    app_error error = {""};
+    image colours, grey, back;
+    CHECK(make_sample(&colours, 3, 2, 3));
+    const bool to_grey = image_to_grey(&grey, &colours, &error) &&
+                         holds(&grey, 3, 2, 1, (int[]){41, 78, 115, 132, 174, 197});
+    const bool to_rgb =
+        image_to_rgb(&back, &grey, &error) &&
+        holds(&back, 3, 2, 3,
+              (int[]){41, 41, 41, 78, 78, 78, 115, 115, 115, 132, 132, 132, 174, 174, 174, 197, 197, 197});
+    image_free(&colours);
+    image_free(&grey);
+    image_free(&back);
+    CHECK(to_grey);
+    CHECK(to_rgb);
+}
+
+TEST(image_refuses_sizes_that_make_no_sense)
+{
+    static const int sizes[][3] = {
+        {0, 1, 1}, {1, 0, 1},         {-5, 1, 1},      {1, 1, 2},
+        {1, 1, 4}, {16384, 16385, 1}, {1 << 28, 1, 3}, {2147483647, 2147483647, 3}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        app_error error = {""};
+        image p;
+        CHECK(!image_new(&p, sizes[i][0], sizes[i][1], sizes[i][2], &error));
+        CHECK(error.text[0] != '\0');
+        CHECK(p.pixels == NULL);
+    }
+}
