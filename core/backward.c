@@ -75,8 +75,16 @@ static void deliver(tsr_node *n, int i, tsr_storage *gradient)
 {
     tsr_context *ctx = n->ctx;
     tsr_tensor *t = n->inputs[i].tensor;
-    if (ctx->mutate && gradient->references == 1)
-        ctx->mutate(ctx->mutate_user, n->op, i, gradient->data, t->size);
+    if (ctx->mutate) {
+        tsr_storage *own = tsr_storage_new(ctx, t->size, n->op->name); /* the buffer may be somebody else's too */
+        if (own) {
+            memcpy(own->data, gradient->data, own->bytes);
+            ctx->mutate(ctx->mutate_user, n->op, i, own->data, t->size);
+        }
+        tsr_storage_drop(ctx, gradient);
+        if (!own) return;
+        gradient = own;
+    }
     if (ctx->options.trap && !tsr_all_finite(gradient->data, t->size))
         tsr_fail(ctx, "%s: the gradient of input %d %s has a value that is not finite", n->op->name, i,
                  tsr_shape_text(t->shape).text);

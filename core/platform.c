@@ -2,7 +2,9 @@
 #define TSR_POSIX 1
 #define _DEFAULT_SOURCE 1
 #define _DARWIN_C_SOURCE 1
+#include <errno.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #elif defined(_WIN32)
 #include <io.h>
@@ -53,6 +55,11 @@ bool tsr_platform_sync(FILE *file)
 bool tsr_platform_replace(const char *from, const char *to)
 {
 #if defined(TSR_POSIX)
+    struct stat there; /* a device or a link is not to be replaced by a file */
+    if (stat(to, &there) == 0 && !S_ISREG(there.st_mode)) {
+        errno = EINVAL;
+        return false;
+    }
     return rename(from, to) == 0;
 #elif defined(_WIN32)
     return MoveFileExA(from, to, MOVEFILE_REPLACE_EXISTING | MOVEFILE_WRITE_THROUGH) != 0;

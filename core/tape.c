@@ -19,7 +19,7 @@ static bool check_inputs(tsr_context *ctx, const tsr_op *op, int count, tsr_tens
     for (int i = 0; i < count; i++) {
         const tsr_tensor *t = inputs[i];
         if (!t) {
-            if (op->optional >> i & 1u) continue;
+            if (i < 32 && (op->optional >> i & 1u)) continue;
             tsr_fail(ctx, "%s: input %d is NULL", op->name, i);
         } else if (t->ctx != ctx) {
             tsr_fail(ctx, "%s: input %d belongs to another context", op->name, i);

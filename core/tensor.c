@@ -51,7 +51,8 @@ tsr_text tsr_shape_text(tsr_shape shape)
 
 tsr_storage *tsr_storage_new(tsr_context *ctx, int64_t size, const char *what)
 {
-    const size_t bytes = (size_t)size * sizeof(tsr_real);
+    const bool countable_bytes = (uint64_t)size <= SIZE_MAX / sizeof(tsr_real); /* not so where size_t has 32 bits */
+    const size_t bytes = countable_bytes ? (size_t)size * sizeof(tsr_real) : SIZE_MAX;
     tsr_storage *storage = tsr_pool_take(&ctx->pool, sizeof *storage);
     tsr_real *data = storage ? tsr_pool_take(&ctx->pool, bytes) : NULL;
     if (!data) {

@@ -22,7 +22,8 @@ static const tsr_map_op leaky_relu_op = {
 TSR_UNARY_FORWARD(elu_forward, x > 0 ? x : p * tsr_expm1_of(x))
 TSR_UNARY_BACKWARD(elu_backward, x > 0 ? g : g * p * tsr_exp_of(x))
 static const tsr_map_op elu_op = {
-    .op = {.name = "elu", .backward = tsr_map_backward}, .cost = 10, .forward = elu_forward, .backward = {elu_backward}};
+    .op = {.name = "elu", .backward = tsr_map_backward}, .cost = 10, .forward = elu_forward,
+    .backward = {elu_backward}};
 
 TSR_UNARY_FORWARD(sigmoid_forward, tsr_sigmoid_of(x))
 TSR_UNARY_BACKWARD(sigmoid_backward, g * y * (1 - y))
@@ -43,19 +44,20 @@ static const tsr_map_op softplus_op = {
     .op = {.name = "softplus", .backward = tsr_map_backward}, .cost = 12, .forward = softplus_forward,
     .backward = {softplus_backward}};
 
-/* Phi, by erfc so that it keeps its precision far to the left; and its derivative. */
+/* Phi, by erfc so that it keeps its precision far to the left. */
 static double normal_below(double x)
 {
     return 0.5 * erfc(-x * 0.70710678118654752440);
 }
 
-static double normal_density(double x)
+/* The derivative of x Phi(x). */
+static double gelu_slope(double x)
 {
-    return 0.39894228040143267794 * exp(-0.5 * x * x);
+    return normal_below(x) + x * 0.39894228040143267794 * exp(-0.5 * x * x);
 }
 
 TSR_UNARY_FORWARD(gelu_forward, (tsr_real)((double)x * normal_below((double)x)))
-TSR_UNARY_BACKWARD(gelu_backward, (tsr_real)((double)g * (normal_below((double)x) + (double)x * normal_density((double)x))))
+TSR_UNARY_BACKWARD(gelu_backward, g * (tsr_real)gelu_slope((double)x))
 static const tsr_map_op gelu_op = {
     .op = {.name = "gelu", .backward = tsr_map_backward}, .cost = 30, .forward = gelu_forward,
     .backward = {gelu_backward}};
@@ -76,7 +78,8 @@ TSR_BINARY_FORWARD(prelu_forward, a > 0 ? a : b * a)
 TSR_BINARY_BACKWARD(prelu_x, a > 0 ? g : b * g)
 TSR_BINARY_BACKWARD(prelu_slope, a > 0 ? 0 : a * g)
 static const tsr_map_op prelu_op = {
-    .op = {.name = "prelu", .backward = tsr_map_backward}, .forward = prelu_forward, .backward = {prelu_x, prelu_slope}};
+    .op = {.name = "prelu", .backward = tsr_map_backward}, .forward = prelu_forward,
+    .backward = {prelu_x, prelu_slope}};
 
 tsr_tensor *tsr_relu(tsr_tensor *x)
 {
@@ -86,7 +89,8 @@ tsr_tensor *tsr_relu(tsr_tensor *x)
 static tsr_tensor *with_number(const tsr_map_op *op, tsr_tensor *x, double number, const char *what)
 {
     tsr_node *n = tsr_begin(&op->op, TSR_INPUTS(x));
-    if (!tsr_dead(n) && !isfinite(number)) return tsr_reject(n, "%s is %g, which is not a finite number", what, number);
+    if (!tsr_dead(n) && !isfinite(number))
+        return tsr_reject(n, "%s is %g, which is not a finite number", what, number);
     return tsr_map_rest(n, number, 0);
 }
 
@@ -131,12 +135,13 @@ tsr_tensor *tsr_prelu(tsr_tensor *x, tsr_tensor *slope)
     if (tsr_dead(n)) return tsr_end(n);
     const int64_t channels = tsr_rank(x) > 0 ? tsr_dim(x, -1) : 1;
     if (tsr_rank(slope) != 1 || (tsr_dim(slope, 0) != 1 && tsr_dim(slope, 0) != channels))
-        return tsr_reject(n, "slope %s for input %s: expected [1] or [%lld]", tsr_shape_text(tsr_shape_of(slope)).text,
-                          tsr_shape_text(tsr_shape_of(x)).text, (long long)channels);
+        return tsr_reject(n, "slope %s for input %s: expected [1] or [%lld]",
+                          tsr_shape_text(tsr_shape_of(slope)).text, tsr_shape_text(tsr_shape_of(x)).text,
+                          (long long)channels);
     return tsr_map_rest(n, 0, 0);
 }
 
-/* ---- maxout --------------------------------------------------------------------------------------------------------- */
+/* ---- maxout --------------------------------------------------------------------------------------------------- */
 
 typedef struct maxout_job {
     const tsr_real *x, *g;
@@ -194,14 +199,15 @@ tsr_tensor *tsr_maxout(tsr_tensor *x, int pieces)
     tsr_shape shape = tsr_shape_of(x);
     if (pieces < 1) return tsr_reject(n, "pieces is %d, needs to be 1 or more", pieces);
     if (shape.rank < 1 || shape.dims[shape.rank - 1] % pieces != 0)
-        return tsr_reject(n, "the channels of %s are not a multiple of %d pieces", tsr_shape_text(shape).text, pieces);
+        return tsr_reject(n, "the channels of %s are not a multiple of %d pieces",
+                          tsr_shape_text(shape).text, pieces);
     shape.dims[shape.rank - 1] /= pieces;
     maxout_job job = {.x = tsr_data(x), .pieces = pieces, .out = tsr_output(n, shape)};
     if (job.out) tsr_parallel(tsr_node_context(n), tsr_shape_size(shape), tsr_grain(3.0 * pieces), maxout_body, &job);
     return tsr_end(n);
 }
 
-/* ---- dropout -------------------------------------------------------------------------------------------------------- */
+/* ---- dropout -------------------------------------------------------------------------------------------------- */
 
 /* Nothing but where the draws come from is kept: the backward pass draws them again. */
 typedef struct dropout_draw {

@@ -15,7 +15,8 @@ static const tsr_map_op add_op = {
 TSR_BINARY_FORWARD(sub_forward, a - b)
 TSR_BINARY_BACKWARD(sub_b, -g)
 static const tsr_map_op sub_op = {
-    .op = {.name = "sub", .backward = tsr_map_backward}, .forward = sub_forward, .backward = {NULL, sub_b}, .passes = 1};
+    .op = {.name = "sub", .backward = tsr_map_backward}, .forward = sub_forward,
+    .backward = {NULL, sub_b}, .passes = 1};
 
 TSR_BINARY_FORWARD(mul_forward, a * b)
 TSR_BINARY_BACKWARD(mul_a, g * b)
@@ -27,7 +28,8 @@ TSR_BINARY_FORWARD(div_forward, a / b)
 TSR_BINARY_BACKWARD(div_a, g / b)
 TSR_BINARY_BACKWARD(div_b, -g * y / b)
 static const tsr_map_op div_op = {
-    .op = {.name = "div", .backward = tsr_map_backward}, .cost = 2, .forward = div_forward, .backward = {div_a, div_b}};
+    .op = {.name = "div", .backward = tsr_map_backward}, .cost = 2, .forward = div_forward,
+    .backward = {div_a, div_b}};
 
 /* Written so that NaN in either input wins. */
 TSR_BINARY_FORWARD(maximum_forward, a > b || a != a ? a : b)
@@ -46,7 +48,8 @@ TSR_BINARY_FORWARD(pow_forward, power(a, b))
 TSR_BINARY_BACKWARD(pow_a, b == 0 ? 0 : g * b * power(a, b - 1))
 TSR_BINARY_BACKWARD(pow_b, a == 0 ? 0 : g * y * (tsr_real)log((double)a))
 static const tsr_map_op pow_op = {
-    .op = {.name = "pow", .backward = tsr_map_backward}, .cost = 50, .forward = pow_forward, .backward = {pow_a, pow_b}};
+    .op = {.name = "pow", .backward = tsr_map_backward}, .cost = 50, .forward = pow_forward,
+    .backward = {pow_a, pow_b}};
 
 tsr_tensor *tsr_add(tsr_tensor *a, tsr_tensor *b)
 {
@@ -83,9 +86,9 @@ tsr_tensor *tsr_pow(tsr_tensor *a, tsr_tensor *b)
     return tsr_map_call(&pow_op, TSR_INPUTS(a, b));
 }
 
-/* ---- where --------------------------------------------------------------------------------------------------------- */
+/* ---- where ---------------------------------------------------------------------------------------------------- */
 
-static void where_forward(tsr_real *restrict out, const tsr_real *const *in, int64_t count, const double *numbers)
+static TSR_ROW(where_forward)
 {
     (void)numbers;
     for (int64_t i = 0; i < count; i++) {
@@ -94,7 +97,7 @@ static void where_forward(tsr_real *restrict out, const tsr_real *const *in, int
     }
 }
 
-static void where_a(tsr_real *restrict out, const tsr_real *const *in, int64_t count, const double *numbers)
+static TSR_ROW(where_a)
 {
     (void)numbers;
     for (int64_t i = 0; i < count; i++) {
@@ -103,7 +106,7 @@ static void where_a(tsr_real *restrict out, const tsr_real *const *in, int64_t c
     }
 }
 
-static void where_b(tsr_real *restrict out, const tsr_real *const *in, int64_t count, const double *numbers)
+static TSR_ROW(where_b)
 {
     (void)numbers;
     for (int64_t i = 0; i < count; i++) {

@@ -84,11 +84,11 @@ static tsr_tensor *slide(tsr_node *n, tsr_conv_geometry *c)
         tsr_window *w = &c->axes[3 - c->spatial + i];
         w->in = x.dims[i + 1];
         const int64_t room = w->in + w->before + w->after - extent(w);
-        char padding[64];
-        snprintf(padding, sizeof padding, w->before == w->after ? "%lld" : "%lld, %lld", (long long)w->before, (long long)w->after);
+        char after[32] = "";
+        if (w->after != w->before) snprintf(after, sizeof after, ", %d", (int)w->after);
         if (room < 0)
-            return tsr_reject(n, "input %s is smaller than the kernel %s (dilation %lld, padding %s)", tsr_shape_text(x).text,
-                              tsr_shape_text(kernel_shape(c)).text, (long long)w->dilation, padding);
+            return tsr_reject(n, "input %s is smaller than the kernel %s (dilation %d, padding %d%s)", tsr_shape_text(x).text,
+                              tsr_shape_text(kernel_shape(c)).text, (int)w->dilation, (int)w->before, after);
         w->out = room / w->stride + 1;
     }
     return NULL;

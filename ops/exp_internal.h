@@ -1,6 +1,6 @@
-/* exp and its relatives of a tsr_real without branches, so that a compiler can do several at once. In the double build they
- * are libm's. The float ones are within 3 units in the last place, and right for infinities, NaN and results near
- * underflow. */
+/* exp and its relatives of a tsr_real without branches, so that a compiler can do several at once. In the double
+ * build they are libm's. The float ones are within 3 units in the last place, and right for infinities, NaN and
+ * results near underflow. */
 #ifndef TESSERA_OPS_EXP_INTERNAL_H
 #define TESSERA_OPS_EXP_INTERNAL_H
 
@@ -34,7 +34,7 @@ static inline double tsr_log1p_of(double x)
 
 static inline float tsr_power_of_two(int32_t exponent) /* -126 .. 127 */
 {
-    const union { int32_t bits; float value; } u = {.bits = (exponent + 127) * (1 << 23)};
+    const union { uint32_t bits; float value; } u = {.bits = ((uint32_t)exponent + 127) << 23};
     return u.value;
 }
 
@@ -45,7 +45,7 @@ static inline float tsr_exp_of(float x)
     x = x < -104 ? -104 : x; /* beyond these all is 0 or infinity */
     x = x > 89 ? 89 : x;
     const union { float value; int32_t bits; } rounded = {.value = x * 1.44269504f + magic};
-    const int32_t exponent = rounded.bits - 0x4B400000, half = exponent >> 1; /* of magic */
+    const int32_t exponent = rounded.bits - 0x4B400000, half = exponent / 2; /* of magic */
     const float k = rounded.value - magic;
     const float r = x - k * 0x1.62e4p-1f - k * 1.42860682e-6f; /* the first has few bits: k times it is exact */
     float sum = 1.0f / 5040;
@@ -58,7 +58,7 @@ static inline float tsr_exp_of(float x)
     return sum * tsr_power_of_two(half) * tsr_power_of_two(exponent - half); /* 2^k itself may be out of range */
 }
 
-/* Near 0 a polynomial (a Chebyshev fit of tanh x / x in x^2 on [0, 0.625], good to 2^-27), else 1 - 2 / (e^2x + 1). */
+/* Near 0 a polynomial (a Chebyshev fit of tanh x / x in x^2, good to 2^-27), else 1 - 2 / (e^2x + 1). */
 static inline float tsr_tanh_of(float x)
 {
     const float a = fabsf(x), q = x * x;

@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-/* ---- Gram matrix --------------------------------------------------------------------------------------------------- */
+/* ---- Gram matrix --------------------------------------------------------------------------------------- */
 
 enum { GRAM_BLOCK = 128 }; /* columns computed at once; what lies above them is their mirror image */
 
@@ -16,14 +16,13 @@ typedef struct gram_call {
 static void gram_of(tsr_node *n, const gram_call *call, const tsr_real *x, tsr_real *y)
 {
     const int64_t channels = call->channels;
-    for (int64_t c = 0; c < channels; c += GRAM_BLOCK)
+    for (int64_t c = 0; c < channels; c += GRAM_BLOCK) {
+        const tsr_factor columns = {.data = x + c, .row_stride = 1, .depth_stride = channels};
         tsr_node_multiply(n, &(tsr_product){.rows = channels - c,
                                             .columns = channels - c < GRAM_BLOCK ? channels - c : GRAM_BLOCK,
-                                            .depth = call->positions,
-                                            .left = {.data = x + c, .row_stride = 1, .depth_stride = channels},
-                                            .right = {.data = x + c, .row_stride = 1, .depth_stride = channels},
-                                            .out = y + c * channels + c,
-                                            .stride = channels});
+                                            .depth = call->positions, .left = columns, .right = columns,
+                                            .out = y + c * channels + c, .stride = channels});
+    }
     const tsr_real scale = (tsr_real)call->scale;
     for (int64_t i = 0; i < channels; i++)
         for (int64_t j = 0; j <= i; j++) y[j * channels + i] = y[i * channels + j] *= scale;
@@ -73,7 +72,7 @@ tsr_tensor *tsr_gram(tsr_tensor *x, const tsr_gram_options *options)
     return tsr_end(n);
 }
 
-/* ---- squared distances ---------------------------------------------------------------------------------------------- */
+/* ---- squared distances --------------------------------------------------------------------------------- */
 
 typedef struct norms_job {
     const tsr_real *x;
@@ -154,9 +153,10 @@ static void distance_gradient(tsr_node *n, int side)
     tsr_real *gradient = tsr_gradient(n, side), *weights = tsr_scratch(n, (size_t)rows * sizeof *weights);
     if (!gradient || !weights) return;
     const int64_t row_stride = side == 0 ? others : 1, depth_stride = side == 0 ? 1 : rows;
-    tsr_node_multiply(n, &(tsr_product){.rows = rows, .columns = width, .depth = others, .out = gradient, .stride = width,
+    const tsr_factor right = {.data = tsr_data(other), .row_stride = 1, .depth_stride = width};
+    tsr_node_multiply(n, &(tsr_product){.rows = rows, .columns = width, .depth = others, .right = right,
                                         .left = {.data = g, .row_stride = row_stride, .depth_stride = depth_stride},
-                                        .right = {.data = tsr_data(other), .row_stride = 1, .depth_stride = width}});
+                                        .out = gradient, .stride = width});
     row_sums_job sums = {.g = g, .columns = others, .out = weights};
     if (side == 0) tsr_parallel(ctx, rows, tsr_grain((double)others), row_sums_body, &sums);
     else tsr_column_sums(ctx, g, others, rows, weights);
@@ -189,9 +189,10 @@ tsr_tensor *tsr_pairwise_squared_distance(tsr_tensor *a, tsr_tensor *b)
     tsr_parallel(ctx, rows, tsr_grain((double)width), norms_body, &job);
     job = (norms_job){.x = tsr_data(b), .width = width, .out = norms + rows};
     tsr_parallel(ctx, columns, tsr_grain((double)width), norms_body, &job);
-    tsr_node_multiply(n, &(tsr_product){.rows = rows, .columns = columns, .depth = width, .out = y, .stride = columns,
-                                        .left = {.data = tsr_data(a), .row_stride = width, .depth_stride = 1},
-                                        .right = {.data = tsr_data(b), .row_stride = width, .depth_stride = 1}});
+    const tsr_factor left = {.data = tsr_data(a), .row_stride = width, .depth_stride = 1};
+    const tsr_factor right = {.data = tsr_data(b), .row_stride = width, .depth_stride = 1};
+    tsr_node_multiply(n, &(tsr_product){.rows = rows, .columns = columns, .depth = width, .left = left,
+                                        .right = right, .out = y, .stride = columns});
     distances_job pairs = {.y = y, .a_norms = norms, .b_norms = norms + rows, .columns = columns,
                            .same = tsr_data(a) == tsr_data(b) && rows == columns};
     tsr_parallel(ctx, rows, tsr_grain((double)columns), distances_body, &pairs);

@@ -1,7 +1,7 @@
-/* Walks tensors that broadcast against each other, in blocks of up to BLOCK values. Axes that need not be told apart are
- * merged; the trailing axes that fit a block (the last of them cut into chunks) are its tail, the rest its head. Where
- * an input's values do not lie side by side, a block of them is laid out in a buffer. So a row function only ever sees
- * plain arrays, and a sum adds whole blocks to each other before it looks inside one. */
+/* Walks tensors that broadcast against each other, in blocks of up to BLOCK values. Axes that need not be told apart
+ * are merged; the trailing axes that fit into a block are its tail, the rest the head, and the axis between is cut
+ * into chunks. Where an input's values do not lie side by side, a block of them is laid out in a buffer. So a row
+ * function only ever sees plain arrays, and a sum adds whole blocks to each other before it looks inside one. */
 #include "ops/map_internal.h"
 
 #include <math.h>
@@ -25,14 +25,14 @@ typedef struct place {
     int64_t count; /* values */
 } place;
 
-/* ---- making a walk ------------------------------------------------------------------------------------------------- */
+/* ---- making a walk -------------------------------------------------------------------------------------------- */
 
 typedef struct merged {
     int rank;
     int64_t dims[TSR_MAX_RANK], steps[OPERANDS][TSR_MAX_RANK];
 } merged;
 
-/* Axis `axis` of `shape`, where an operand moves by steps[i], behind those there are; joined to the last if it can be. */
+/* Puts an axis, along which operand i moves by steps[i], behind those there are; joins it to the last if it can. */
 static void append_axis(merged *m, int operands, int64_t dim, const int64_t *steps)
 {
     if (dim == 1) return;
@@ -133,7 +133,7 @@ static int64_t head_count(const walk *w, unsigned axes)
     return count;
 }
 
-/* ---- the panels of a block: its last two axes -------------------------------------------------------------------- */
+/* ---- the panels of a block: its last two axes ----------------------------------------------------------------- */
 
 typedef struct panel {
     int64_t at[AXES];
@@ -164,7 +164,7 @@ static void next_panel(const walk *w, int operand, panel *p)
     }
 }
 
-/* ---- blocks of values ------------------------------------------------------------------------------------------------ */
+/* ---- blocks of values ----------------------------------------------------------------------------------------- */
 
 typedef struct reader {
     const tsr_map *map;
@@ -220,7 +220,7 @@ void tsr_map_add(tsr_map *map, const tsr_real *data, tsr_shape shape)
     map->shapes[map->count++] = shape;
 }
 
-/* ---- map ------------------------------------------------------------------------------------------------------------- */
+/* ---- map ------------------------------------------------------------------------------------------------------ */
 
 typedef struct map_job {
     const tsr_map *map;
@@ -268,13 +268,13 @@ void tsr_map_run(tsr_node *n, const tsr_map *map, tsr_real *out)
     tsr_parallel(tsr_node_context(n), blocks, grain / ((size - 1) / blocks + 1), blocks_body, &job);
 }
 
-/* ---- fold ------------------------------------------------------------------------------------------------------------ */
+/* ---- fold ----------------------------------------------------------------------------------------------------- */
 
 /* Both kinds of fold are written once, with the kind a constant that the compiler sees. */
 static inline double combine(bool largest, double a, double b)
 {
     if (!largest) return a + b;
-    return (b > a) | (b != b) ? b : a; /* NaN wins */
+    return ((b > a) | (b != b)) ? b : a; /* NaN wins */
 }
 
 static inline void combine_block(bool largest, double *restrict to, const tsr_real *restrict values, int64_t count)
@@ -342,7 +342,7 @@ typedef struct fold_job {
     walk w;
     unsigned kept, folded; /* head axes */
     int64_t steps;         /* blocks that go to the same place */
-    int64_t slices, slice; /* these are shared out in slices of that many, so that few places keep many threads busy */
+    int64_t slices, slice; /* steps are shared out in slices: few places keep many threads busy */
     int64_t results;
     double *parts;         /* [slices][results]; NULL for one slice */
 } fold_job;
@@ -450,7 +450,7 @@ void tsr_map_fold(tsr_node *n, const tsr_map *map, const tsr_fold *fold)
     if (job.parts) join_parts(&job);
 }
 
-/* ---- the first of a value --------------------------------------------------------------------------------------------- */
+/* ---- the first of a value ------------------------------------------------------------------------------------- */
 
 typedef struct first_job {
     const tsr_first *first;
@@ -525,7 +525,7 @@ void tsr_map_first(tsr_node *n, const tsr_first *first)
     tsr_parallel(tsr_node_context(n), head_count(&job.w, job.kept), tsr_grain(2 * work), first_body, &job);
 }
 
-/* ---- ops ---------------------------------------------------------------------------------------------------------------- */
+/* ---- ops ------------------------------------------------------------------------------------------------------ */
 
 static const tsr_map_op *map_op_of(const tsr_node *n)
 {

@@ -1,5 +1,5 @@
-/* Element-wise work, and folds (sums, maxima) of it, in one place: an op of binary.c, unary.c, activation.c or reduce.c is
- * a few row functions, which what is here calls in parallel on blocks of values, with broadcasting already undone. */
+/* Element-wise work, and folds (sums, maxima) of it, in one place: an op of binary.c, unary.c, activation.c or
+ * reduce.c is a few row functions, which map.c calls in parallel on blocks of values, with broadcasting already undone. */
 #ifndef TESSERA_OPS_MAP_INTERNAL_H
 #define TESSERA_OPS_MAP_INTERNAL_H
 
@@ -7,9 +7,11 @@
 
 enum { TSR_MAP_INPUTS = 5, TSR_MAP_NUMBERS = 2 };
 
-/* out[i] = f(in[0][i], in[1][i], ...) for i < count. `numbers` are the op's parameters. `out` may be an
- * input of full shape, if the row function does without the `restrict`. */
-typedef void (*tsr_row)(tsr_real *restrict out, const tsr_real *const *in, int64_t count, const double *numbers);
+/* Declares a row function: out[i] = f(in[0][i], in[1][i], ...) for i < count; `numbers` are the op's parameters. One
+ * that does without the `restrict` may work in place: out is then an input of full shape. */
+#define TSR_ROW(name)                                                                                                \
+    void name(tsr_real *restrict out, const tsr_real *const *in, int64_t count, const double *numbers)
+typedef TSR_ROW((*tsr_row));
 
 /* A tensor yet to be computed: a row function and its inputs, each of which broadcasts to `shape`. */
 typedef struct tsr_map {
@@ -25,7 +27,7 @@ typedef struct tsr_map {
 void tsr_map_add(tsr_map *map, const tsr_real *data, tsr_shape shape);
 
 /* A row that several ops have: e^(a - b) of its inputs a and b. */
-void tsr_row_exp_distance(tsr_real *restrict out, const tsr_real *const *in, int64_t count, const double *numbers);
+TSR_ROW(tsr_row_exp_distance);
 
 /* Computes it: out has map->shape. Parallel. */
 void tsr_map_run(tsr_node *n, const tsr_map *map, tsr_real *out);
@@ -41,8 +43,8 @@ typedef struct tsr_fold {
 } tsr_fold;
 void tsr_map_fold(tsr_node *n, const tsr_map *map, const tsr_fold *fold);
 
-/* For each k of `target`, which broadcasts to `shape`: out = g[k] at the first place where x is value[k] (NaN is NaN), and
- * 0 at all others: the gradient of a maximum. */
+/* The gradient of a maximum: for each k of `target`, which broadcasts to `shape`, out = g[k] at the first place where
+ * x is value[k] (NaN is NaN), and 0 at all others. */
 typedef struct tsr_first {
     tsr_shape shape, target;
     const tsr_real *x, *value, *g;
@@ -50,10 +52,10 @@ typedef struct tsr_first {
 } tsr_first;
 void tsr_map_first(tsr_node *n, const tsr_first *first);
 
-/* ---- ops ----------------------------------------------------------------------------------------------------------- */
+/* ---- ops ------------------------------------------------------------------------------------------------------ */
 
-/* A whole element-wise op. backward[i] makes the gradient of input i from all inputs in order, then the result y, then
- * the gradient g that arrives; NULL: there is none, or it is g itself. */
+/* A whole element-wise op. backward[i] makes the gradient of input i from all inputs in order, then the result y,
+ * then the gradient g that arrives; NULL: there is none, or it is g itself. */
 typedef struct tsr_map_op {
     tsr_op op; /* .backward = tsr_map_backward */
     double cost;
@@ -69,46 +71,46 @@ tsr_tensor *tsr_map_call(const tsr_map_op *op, int count, tsr_tensor *const *inp
 tsr_tensor *tsr_map_rest(tsr_node *n, double first_number, double second_number);
 
 /* Rows of ops with one input: y from x, and gx from x, y, g. p and q are the op's numbers. */
-#define TSR_UNARY_FORWARD(name, value)                                                                                 \
-    static void name(tsr_real *restrict out, const tsr_real *const *in, int64_t count, const double *numbers)          \
-    {                                                                                                                  \
-        const tsr_real p = (tsr_real)numbers[0], q = (tsr_real)numbers[1];                                             \
-        (void)p, (void)q;                                                                                              \
-        for (int64_t i = 0; i < count; i++) {                                                                          \
-            const tsr_real x = in[0][i];                                                                               \
-            out[i] = (value);                                                                                          \
-        }                                                                                                              \
+#define TSR_UNARY_FORWARD(name, value)                                                                              \
+    static TSR_ROW(name)                                                                                            \
+    {                                                                                                               \
+        const tsr_real p = (tsr_real)numbers[0], q = (tsr_real)numbers[1];                                          \
+        (void)p, (void)q;                                                                                           \
+        for (int64_t i = 0; i < count; i++) {                                                                       \
+            const tsr_real x = in[0][i];                                                                            \
+            out[i] = (value);                                                                                       \
+        }                                                                                                           \
     }
-#define TSR_UNARY_BACKWARD(name, value)                                                                                \
-    static void name(tsr_real *restrict out, const tsr_real *const *in, int64_t count, const double *numbers)          \
-    {                                                                                                                  \
-        const tsr_real p = (tsr_real)numbers[0], q = (tsr_real)numbers[1];                                             \
-        (void)p, (void)q;                                                                                              \
-        for (int64_t i = 0; i < count; i++) {                                                                          \
-            const tsr_real x = in[0][i], y = in[1][i], g = in[2][i];                                                   \
-            (void)x, (void)y;                                                                                          \
-            out[i] = (value);                                                                                          \
-        }                                                                                                              \
+#define TSR_UNARY_BACKWARD(name, value)                                                                             \
+    static TSR_ROW(name)                                                                                            \
+    {                                                                                                               \
+        const tsr_real p = (tsr_real)numbers[0], q = (tsr_real)numbers[1];                                          \
+        (void)p, (void)q;                                                                                           \
+        for (int64_t i = 0; i < count; i++) {                                                                       \
+            const tsr_real x = in[0][i], y = in[1][i], g = in[2][i];                                                \
+            (void)x, (void)y;                                                                                       \
+            out[i] = (value);                                                                                       \
+        }                                                                                                           \
     }
 /* Rows of ops with two inputs: y from a and b, and one gradient from a, b, y, g. */
-#define TSR_BINARY_FORWARD(name, value)                                                                                \
-    static void name(tsr_real *restrict out, const tsr_real *const *in, int64_t count, const double *numbers)          \
-    {                                                                                                                  \
-        (void)numbers;                                                                                                 \
-        for (int64_t i = 0; i < count; i++) {                                                                          \
-            const tsr_real a = in[0][i], b = in[1][i];                                                                 \
-            out[i] = (value);                                                                                          \
-        }                                                                                                              \
+#define TSR_BINARY_FORWARD(name, value)                                                                             \
+    static TSR_ROW(name)                                                                                            \
+    {                                                                                                               \
+        (void)numbers;                                                                                              \
+        for (int64_t i = 0; i < count; i++) {                                                                       \
+            const tsr_real a = in[0][i], b = in[1][i];                                                              \
+            out[i] = (value);                                                                                       \
+        }                                                                                                           \
     }
-#define TSR_BINARY_BACKWARD(name, value)                                                                               \
-    static void name(tsr_real *restrict out, const tsr_real *const *in, int64_t count, const double *numbers)          \
-    {                                                                                                                  \
-        (void)numbers;                                                                                                 \
-        for (int64_t i = 0; i < count; i++) {                                                                          \
-            const tsr_real a = in[0][i], b = in[1][i], y = in[2][i], g = in[3][i];                                     \
-            (void)a, (void)b, (void)y;                                                                                 \
-            out[i] = (value);                                                                                          \
-        }                                                                                                              \
+#define TSR_BINARY_BACKWARD(name, value)                                                                            \
+    static TSR_ROW(name)                                                                                            \
+    {                                                                                                               \
+        (void)numbers;                                                                                              \
+        for (int64_t i = 0; i < count; i++) {                                                                       \
+            const tsr_real a = in[0][i], b = in[1][i], y = in[2][i], g = in[3][i];                                  \
+            (void)a, (void)b, (void)y;                                                                              \
+            out[i] = (value);                                                                                       \
+        }                                                                                                           \
     }
 
 #endif

@@ -1,12 +1,12 @@
 /* Products: matmul with batches, and linear with bias and activation in the same pass. */
 #include "ops/ops_internal.h"
 
-/* ---- matmul -------------------------------------------------------------------------------------------------------- */
+/* ---- matmul -------------------------------------------------------------------------------------------- */
 
 /* C = A B; in the backward pass C is the gradient that arrives. */
 enum { OF_A, OF_B, OF_C, OPERANDS };
 
-/* What a call needs in both passes: sizes of one product, and how the batches of the three operands go together. */
+/* What a call needs in both passes: sizes of one product, and how the batches of the operands go together. */
 typedef struct matmul_call {
     int64_t rows, columns, depth;
     bool transposed[OPERANDS]; /* in memory; never C */
@@ -85,7 +85,8 @@ static bool repeats(const matmul_call *call, int operand)
 /* An operand as a factor: its rows, or its columns, by the axis that is summed over. */
 static tsr_factor factor_of(const matmul_call *call, int operand, bool by_columns, const tsr_real *data)
 {
-    const int64_t rows = operand == OF_B ? call->depth : call->rows, columns = operand == OF_A ? call->depth : call->columns;
+    const int64_t rows = operand == OF_B ? call->depth : call->rows;
+    const int64_t columns = operand == OF_A ? call->depth : call->columns;
     const int64_t row = call->transposed[operand] ? 1 : columns, column = call->transposed[operand] ? rows : 1;
     if (by_columns) return (tsr_factor){.data = data, .row_stride = column, .depth_stride = row};
     return (tsr_factor){.data = data, .row_stride = row, .depth_stride = column};
@@ -157,12 +158,14 @@ static void matmul_gradient(tsr_node *n, int operand)
     const tsr_factor g = factor_of(call, OF_C, operand == OF_B, tsr_data(tsr_cotangent(n)));
     const tsr_factor f = factor_of(call, other, other == OF_A, tsr_data(tsr_input(n, other)));
     batches_job job = {.call = call, .out = operand, .product = {.out = out}};
-    const bool g_left = (operand == OF_A) != call->transposed[operand]; /* A = OF_C B^T, A^T = OF_B C^T, OF_B = A^T C, B^T = C^T A */
+    /* A = C B^T, or transposed: A^T = B C^T; B = A^T C, or transposed: B^T = C^T A */
+    const bool g_left = (operand == OF_A) != call->transposed[operand];
     job.left = g_left ? OF_C : other;
     job.right = g_left ? other : OF_C;
     job.product.left = g_left ? g : f;
     job.product.right = g_left ? f : g;
-    const int64_t rows = operand == OF_A ? call->rows : call->depth, columns = operand == OF_A ? call->depth : call->columns;
+    const int64_t rows = operand == OF_A ? call->rows : call->depth;
+    const int64_t columns = operand == OF_A ? call->depth : call->columns;
     job.product.rows = call->transposed[operand] ? columns : rows;
     job.product.columns = call->transposed[operand] ? rows : columns;
     job.product.stride = job.product.columns;
@@ -188,15 +191,17 @@ tsr_tensor *tsr_matmul(tsr_tensor *a, tsr_tensor *b, const tsr_matmul_options *o
     const char *turned[2] = {options && options->transpose_a ? " transposed" : "",
                              options && options->transpose_b ? " transposed" : ""};
     if (sa.rank < 2 || sb.rank < 2)
-        return tsr_reject(n, "a %s and b %s need two axes or more each", tsr_shape_text(sa).text, tsr_shape_text(sb).text);
+        return tsr_reject(n, "a %s and b %s need two axes or more each", tsr_shape_text(sa).text,
+                          tsr_shape_text(sb).text);
     matmul_call call = {.transposed = {*turned[OF_A] != 0, *turned[OF_B] != 0}};
     const int64_t *da = sa.dims + sa.rank - 2, *db = sb.dims + sb.rank - 2;
     call.rows = da[call.transposed[OF_A]];
     call.depth = da[!call.transposed[OF_A]];
     call.columns = db[!call.transposed[OF_B]];
     if (db[call.transposed[OF_B]] != call.depth)
-        return tsr_reject(n, "a %s%s has rows of %lld values, b %s%s has columns of %lld", tsr_shape_text(sa).text, turned[OF_A],
-                          (long long)call.depth, tsr_shape_text(sb).text, turned[OF_B], (long long)db[call.transposed[OF_B]]);
+        return tsr_reject(n, "a %s%s has rows of %lld values, b %s%s has columns of %lld", tsr_shape_text(sa).text,
+                          turned[OF_A], (long long)call.depth, tsr_shape_text(sb).text, turned[OF_B],
+                          (long long)db[call.transposed[OF_B]]);
     tsr_shape shape;
     if (!broadcast_axes(sa, sb, &shape))
         return tsr_reject(n, "the leading axes of a %s and b %s do not broadcast", tsr_shape_text(sa).text,
@@ -217,7 +222,7 @@ tsr_tensor *tsr_matmul(tsr_tensor *a, tsr_tensor *b, const tsr_matmul_options *o
     return tsr_end(n);
 }
 
-/* ---- linear -------------------------------------------------------------------------------------------------------- */
+/* ---- linear -------------------------------------------------------------------------------------------- */
 
 typedef struct linear_call {
     tsr_activation activation;
@@ -229,7 +234,7 @@ static void linear_backward(tsr_node *n)
     const linear_call *call = tsr_saved(n);
     tsr_context *ctx = tsr_node_context(n);
     const int64_t rows = call->rows, in = call->in, out = call->out;
-    const tsr_real *g = tsr_data(tsr_cotangent(n));
+    const tsr_real *x = tsr_data(tsr_input(n, 0)), *w = tsr_data(tsr_input(n, 1)), *g = tsr_data(tsr_cotangent(n));
     if (call->activation != TSR_NO_ACTIVATION) {
         tsr_real *before = tsr_scratch(n, (size_t)(rows * out) * sizeof *before);
         if (!before) return;
@@ -239,12 +244,12 @@ static void linear_backward(tsr_node *n)
     tsr_real *gx = tsr_gradient(n, 0), *gw = tsr_gradient(n, 1), *gb = tsr_gradient(n, 2);
     if (gx)
         tsr_node_multiply(n, &(tsr_product){.rows = rows, .columns = in, .depth = out, .out = gx, .stride = in,
-                                   .left = {.data = g, .row_stride = out, .depth_stride = 1},
-                                   .right = {.data = tsr_data(tsr_input(n, 1)), .row_stride = out, .depth_stride = 1}});
+                                            .left = {.data = g, .row_stride = out, .depth_stride = 1},
+                                            .right = {.data = w, .row_stride = out, .depth_stride = 1}});
     if (gw)
         tsr_node_multiply(n, &(tsr_product){.rows = in, .columns = out, .depth = rows, .out = gw, .stride = out,
-                                   .left = {.data = tsr_data(tsr_input(n, 0)), .row_stride = 1, .depth_stride = in},
-                                   .right = {.data = g, .row_stride = 1, .depth_stride = out}});
+                                            .left = {.data = x, .row_stride = 1, .depth_stride = in},
+                                            .right = {.data = g, .row_stride = 1, .depth_stride = out}});
     if (gb) tsr_column_sums(ctx, g, rows, out, gb);
 }
 
@@ -258,8 +263,8 @@ tsr_tensor *tsr_linear(tsr_tensor *x, tsr_tensor *weight, tsr_tensor *bias, cons
     const tsr_shape sw = tsr_shape_of(weight);
     if (sw.rank != 2) return tsr_reject(n, "weight %s is not [in, out]", tsr_shape_text(sw).text);
     if (shape.rank < 1 || shape.dims[shape.rank - 1] != sw.dims[0])
-        return tsr_reject(n, "input %s does not end in the %lld values that weight %s expects", tsr_shape_text(shape).text,
-                          (long long)sw.dims[0], tsr_shape_text(sw).text);
+        return tsr_reject(n, "input %s does not end in the %lld values that weight %s expects",
+                          tsr_shape_text(shape).text, (long long)sw.dims[0], tsr_shape_text(sw).text);
     if (bias && (tsr_rank(bias) != 1 || tsr_dim(bias, 0) != sw.dims[1]))
         return tsr_reject(n, "bias %s is not [%lld], one value per column of weight %s",
                           tsr_shape_text(tsr_shape_of(bias)).text, (long long)sw.dims[1], tsr_shape_text(sw).text);
@@ -274,9 +279,10 @@ tsr_tensor *tsr_linear(tsr_tensor *x, tsr_tensor *weight, tsr_tensor *bias, cons
     if (!y || !saved) return tsr_end(n);
     for (int i = 0; i < shape.rank - 1; i++) call.rows *= shape.dims[i];
     *saved = call;
-    tsr_node_multiply(n, &(tsr_product){.rows = call.rows, .columns = call.out, .depth = call.in, .out = y, .stride = call.out,
-                               .left = {.data = tsr_data(x), .row_stride = call.in, .depth_stride = 1},
-                               .right = {.data = tsr_data(weight), .row_stride = 1, .depth_stride = call.out},
-                               .bias = tsr_data(bias), .activation = call.activation});
+    const tsr_factor left = {.data = tsr_data(x), .row_stride = call.in, .depth_stride = 1};
+    const tsr_factor right = {.data = tsr_data(weight), .row_stride = 1, .depth_stride = call.out};
+    tsr_node_multiply(n, &(tsr_product){.rows = call.rows, .columns = call.out, .depth = call.in, .left = left,
+                                        .right = right, .out = y, .stride = call.out, .bias = tsr_data(bias),
+                                        .activation = call.activation});
     return tsr_end(n);
 }

@@ -14,9 +14,9 @@ tsr_tensor *tsr_add(tsr_tensor *a, tsr_tensor *b);     /* a + b */
 tsr_tensor *tsr_sub(tsr_tensor *a, tsr_tensor *b);     /* a - b */
 tsr_tensor *tsr_mul(tsr_tensor *a, tsr_tensor *b);     /* a * b */
 tsr_tensor *tsr_div(tsr_tensor *a, tsr_tensor *b);     /* a / b */
-tsr_tensor *tsr_maximum(tsr_tensor *a, tsr_tensor *b); /* where equal, each gets half of the gradient */
+tsr_tensor *tsr_maximum(tsr_tensor *a, tsr_tensor *b); /* where equal, each gets half of the gradient; NaN wins */
 tsr_tensor *tsr_minimum(tsr_tensor *a, tsr_tensor *b);
-tsr_tensor *tsr_pow(tsr_tensor *a, tsr_tensor *b);     /* a ^ b; d/db is 0 where a is 0 */
+tsr_tensor *tsr_pow(tsr_tensor *a, tsr_tensor *b);     /* a ^ b; d/db is 0 where a is 0, NaN where a < 0 */
 
 /* condition ? a : b, element by element; condition is true where it is not 0, and gets no gradient. Broadcasts. */
 tsr_tensor *tsr_where(tsr_tensor *condition, tsr_tensor *a, tsr_tensor *b);
@@ -46,7 +46,7 @@ tsr_tensor *tsr_gelu(tsr_tensor *x);                          /* x Phi(x), exact
 tsr_tensor *tsr_silu(tsr_tensor *x);                          /* x sigmoid(x) */
 tsr_tensor *tsr_prelu(tsr_tensor *x, tsr_tensor *slope);      /* slope [C] or [1]; He et al. 2015, eq. 1 */
 /* The largest of `pieces` neighbouring channels: [..., C * pieces] -> [..., C], channel c from c * pieces on.
- * Goodfellow et al. 2013. Ties: the first gets the gradient. */
+ * Goodfellow et al. 2013. Ties: the first gets the gradient; NaN wins. */
 tsr_tensor *tsr_maxout(tsr_tensor *x, int pieces);
 
 /* Keeps each value with probability 1 - p and divides it by that; 0 <= p < 1. The draws are keyed by the context's seed,
@@ -79,7 +79,8 @@ typedef struct tsr_pad_options {
 } tsr_pad_options;
 tsr_tensor *tsr_pad(tsr_tensor *x, const tsr_pad_options *options);
 
-/* [N, S..., C] to new spatial sizes: nearest, or linear between pixel centres (PyTorch's align_corners = False). */
+/* [N, S..., C] to new spatial sizes: nearest (result i is the value at floor(i S / S')), or linear between pixel centres
+ * (PyTorch's align_corners = False). */
 typedef struct tsr_upsample_options {
     int64_t size[3]; /* required, one per spatial axis */
     bool linear;     /* default: nearest */
@@ -94,18 +95,19 @@ tsr_tensor *tsr_upsample(tsr_tensor *x, const tsr_upsample_options *options);
 typedef struct tsr_reduce_options {
     unsigned axes;   /* default: all */
     bool keep_dims;  /* reduced axes stay, with length 1 */
-    double power;    /* norm: sum(|x|^p)^(1/p), default 2 */
+    double power;    /* norm: sum(|x|^p)^(1/p), p finite and above 0, default 2 */
     bool population; /* var: divide by n, default n - 1 */
 } tsr_reduce_options;
 
+/* Sums are made in double. Of no values sum and norm are 0, logsumexp is -infinity, the others are errors. */
 tsr_tensor *tsr_sum(tsr_tensor *x, const tsr_reduce_options *options);
 tsr_tensor *tsr_mean(tsr_tensor *x, const tsr_reduce_options *options);
-tsr_tensor *tsr_max(tsr_tensor *x, const tsr_reduce_options *options);  /* ties: the first gets the gradient */
+tsr_tensor *tsr_max(tsr_tensor *x, const tsr_reduce_options *options);  /* gradient to the first; NaN wins */
 tsr_tensor *tsr_min(tsr_tensor *x, const tsr_reduce_options *options);
 tsr_tensor *tsr_var(tsr_tensor *x, const tsr_reduce_options *options);
 tsr_tensor *tsr_logsumexp(tsr_tensor *x, const tsr_reduce_options *options);
 tsr_tensor *tsr_norm(tsr_tensor *x, const tsr_reduce_options *options); /* gradient 0 at 0 */
-tsr_tensor *tsr_argmax(tsr_tensor *x, int axis); /* index of the first largest; the axis goes; no gradient */
+tsr_tensor *tsr_argmax(tsr_tensor *x, int axis); /* of the first largest (NaN wins); the axis goes; no gradient */
 
 tsr_tensor *tsr_softmax(tsr_tensor *x, int axis);
 tsr_tensor *tsr_log_softmax(tsr_tensor *x, int axis);
@@ -159,7 +161,7 @@ tsr_tensor *tsr_conv_transpose(tsr_tensor *x, tsr_tensor *weight, tsr_tensor *bi
  * -> [N, H', W', O]. Stride and padding as tsr_conv; no dilation, no groups. Taigman et al. 2014, layers L4 to L6. */
 tsr_tensor *tsr_locally_connected(tsr_tensor *x, tsr_tensor *weight, tsr_tensor *bias, const tsr_conv_options *options);
 
-/* ---- pooling (pool.c) --------------------------------------------------------------------------------------------------- */
+/* ---- pooling (pool.c, adaptive_pool.c, unpool.c) ------------------------------------------------------------------------ */
 
 typedef struct tsr_pool_options {
     int kernel[3];        /* required, one per spatial axis */
@@ -168,10 +170,10 @@ typedef struct tsr_pool_options {
     int padding_end[3];   /* after; default: as padding. TSR_ZERO: none */
     bool ceil_mode;       /* a last window that is only partly inside counts too, if it begins inside (or in the padding before) */
     bool exclude_padding; /* avg_pool: divide by the values inside; default: by the window clipped to the padded input */
-    double power;         /* lp_pool: default 2 */
+    double power;         /* lp_pool: 1 or more, default 2 */
 } tsr_pool_options;
 
-/* [N, S..., C] -> [N, S'..., C], window by window. max: ties to the first; padding never wins. lp: (sum |x|^p)^(1/p). */
+/* [N, S..., C] -> [N, S'..., C], window by window. max: ties to the first, NaN wins, padding never. lp: (sum |x|^p)^(1/p). */
 tsr_tensor *tsr_max_pool(tsr_tensor *x, const tsr_pool_options *options);
 tsr_tensor *tsr_avg_pool(tsr_tensor *x, const tsr_pool_options *options);
 tsr_tensor *tsr_lp_pool(tsr_tensor *x, const tsr_pool_options *options);
@@ -255,7 +257,9 @@ tsr_tensor *tsr_bce_with_logits(tsr_tensor *logits, tsr_tensor *target);
  * Hadsell et al. 2006, eq. 4 without its halves; gradient 0 at d = 0. */
 tsr_tensor *tsr_contrastive_loss(tsr_tensor *a, tsr_tensor *b, tsr_tensor *same, double margin);
 
-/* |a_i - b_j|^2 for all rows: a [N, D], b [M, D] -> [N, M]; never negative. */
+/* |a_i - b_j|^2 for all rows: a [N, D], b [M, D] -> [N, M]. Computed as |a_i|^2 + |b_j|^2 - 2 a_i b_j, whose rounding
+ * error is about 1e-7 (|a_i|^2 + |b_j|^2) in float; never negative (what is raised to 0 keeps its gradient), and exactly 0
+ * between a row and itself where a is b. */
 tsr_tensor *tsr_pairwise_squared_distance(tsr_tensor *a, tsr_tensor *b);
 
 typedef enum tsr_mining {

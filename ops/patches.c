@@ -3,7 +3,6 @@
 #include <string.h>
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t largest(int64_t a, int64_t b) { return a > b ? a : b; }
 
 /* ---- runs: values of a patch that lie side by side -------------------------------------------------------------------- */
 

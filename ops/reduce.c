@@ -1,5 +1,5 @@
-/* Reductions over any set of axes. Each is one or two folds (see map_internal.h); their gradients are maps in which the
- * result and the gradient that arrives broadcast over the axes that went. */
+/* Reductions over any set of axes. Each is one or two folds (see map_internal.h); their gradients are maps in which
+ * the result and the gradient that arrives broadcast over the axes that went. */
 #include "ops/exp_internal.h"
 #include "ops/map_internal.h"
 
@@ -78,9 +78,9 @@ static tsr_real *kept_scratch(tsr_node *n, const reduction *r)
     return tsr_scratch(n, (size_t)tsr_shape_size(r->kept) * sizeof(tsr_real));
 }
 
-/* ---- sum, mean ----------------------------------------------------------------------------------------------------- */
+/* ---- sum, mean ------------------------------------------------------------------------------------------------ */
 
-static void spread_row(tsr_real *restrict out, const tsr_real *const *in, int64_t count, const double *numbers)
+static TSR_ROW(spread_row)
 {
     const tsr_real divisor = (tsr_real)numbers[0];
     for (int64_t i = 0; i < count; i++) out[i] = in[0][i] / divisor;
@@ -121,7 +121,7 @@ tsr_tensor *tsr_mean(tsr_tensor *x, const tsr_reduce_options *options)
     return tsr_end(n);
 }
 
-/* ---- max, min ------------------------------------------------------------------------------------------------------ */
+/* ---- max, min ------------------------------------------------------------------------------------------------- */
 
 static void extreme_backward(tsr_node *n)
 {
@@ -134,7 +134,7 @@ static void extreme_backward(tsr_node *n)
 static const tsr_op max_op = {.name = "max", .backward = extreme_backward};
 static const tsr_op min_op = {.name = "min", .backward = extreme_backward};
 
-static void negative_row(tsr_real *restrict out, const tsr_real *const *in, int64_t count, const double *numbers)
+static TSR_ROW(negative_row)
 {
     (void)numbers;
     for (int64_t i = 0; i < count; i++) out[i] = -in[0][i];
@@ -147,7 +147,8 @@ tsr_tensor *tsr_max(tsr_tensor *x, const tsr_reduce_options *options)
     const reduction *r = start(n, options, true, &failed);
     if (!r) return failed;
     const tsr_map map = map_of_input(n, NULL, 1);
-    tsr_map_fold(n, &map, &(tsr_fold){.largest = true, .target = r->kept, .divisor = 1, .out = tsr_output(n, r->out)});
+    tsr_map_fold(n, &map, &(tsr_fold){
+        .largest = true, .target = r->kept, .divisor = 1, .out = tsr_output(n, r->out)});
     return tsr_end(n);
 }
 
@@ -158,14 +159,15 @@ tsr_tensor *tsr_min(tsr_tensor *x, const tsr_reduce_options *options)
     const reduction *r = start(n, options, true, &failed);
     if (!r) return failed;
     const tsr_map map = map_of_input(n, negative_row, 1);
-    tsr_map_fold(n, &map, &(tsr_fold){.largest = true, .target = r->kept, .divisor = -1, .out = tsr_output(n, r->out)});
+    tsr_map_fold(n, &map, &(tsr_fold){
+        .largest = true, .target = r->kept, .divisor = -1, .out = tsr_output(n, r->out)});
     return tsr_end(n);
 }
 
-/* ---- var ----------------------------------------------------------------------------------------------------------- */
+/* ---- var ------------------------------------------------------------------------------------------------------ */
 
 /* Inputs x and the mean in two parts, so that values close to a large mean lose nothing. */
-static void square_deviation_row(tsr_real *restrict out, const tsr_real *const *in, int64_t count, const double *numbers)
+static TSR_ROW(square_deviation_row)
 {
     (void)numbers;
     for (int64_t i = 0; i < count; i++) {
@@ -174,7 +176,7 @@ static void square_deviation_row(tsr_real *restrict out, const tsr_real *const *
     }
 }
 
-static void var_gradient_row(tsr_real *restrict out, const tsr_real *const *in, int64_t count, const double *numbers)
+static TSR_ROW(var_gradient_row)
 {
     const tsr_real factor = (tsr_real)(2 / numbers[0]);
     for (int64_t i = 0; i < count; i++) out[i] = in[3][i] * factor * ((in[0][i] - in[1][i]) - in[2][i]);
@@ -224,23 +226,23 @@ tsr_tensor *tsr_var(tsr_tensor *x, const tsr_reduce_options *options)
     return tsr_end(n);
 }
 
-/* ---- logsumexp ------------------------------------------------------------------------------------------------------ */
+/* ---- logsumexp ------------------------------------------------------------------------------------------------ */
 
-void tsr_row_exp_distance(tsr_real *restrict out, const tsr_real *const *in, int64_t count, const double *numbers)
+TSR_ROW(tsr_row_exp_distance)
 {
     (void)numbers;
     for (int64_t i = 0; i < count; i++) out[i] = tsr_exp_of(in[0][i] - in[1][i]);
 }
 
 /* Inputs: the parts. */
-static void add_log_row(tsr_real *restrict out, const tsr_real *const *in, int64_t count, const double *numbers)
+static TSR_ROW(add_log_row)
 {
     (void)numbers;
     for (int64_t i = 0; i < count; i++) out[i] = in[0][i] + (tsr_real)log((double)in[1][i]);
 }
 
 /* Inputs x, the parts, g. From the parts, since a large result holds too few digits of the sum. */
-static void logsumexp_gradient_row(tsr_real *restrict out, const tsr_real *const *in, int64_t count, const double *numbers)
+static TSR_ROW(logsumexp_gradient_row)
 {
     (void)numbers;
     for (int64_t i = 0; i < count; i++) {
@@ -282,16 +284,16 @@ tsr_tensor *tsr_logsumexp(tsr_tensor *x, const tsr_reduce_options *options)
     return tsr_end(n);
 }
 
-/* ---- norm ----------------------------------------------------------------------------------------------------------- */
+/* ---- norm ----------------------------------------------------------------------------------------------------- */
 
-static void magnitude_row(tsr_real *restrict out, const tsr_real *const *in, int64_t count, const double *numbers)
+static TSR_ROW(magnitude_row)
 {
     (void)numbers;
     for (int64_t i = 0; i < count; i++) out[i] = (tsr_real)fabs((double)in[0][i]);
 }
 
 /* Inputs x and the largest |x|, which keeps the powers in range. */
-static void scaled_power_row(tsr_real *restrict out, const tsr_real *const *in, int64_t count, const double *numbers)
+static TSR_ROW(scaled_power_row)
 {
     if (numbers[0] == 2) {
         for (int64_t i = 0; i < count; i++) {
@@ -304,7 +306,7 @@ static void scaled_power_row(tsr_real *restrict out, const tsr_real *const *in, 
 }
 
 /* Inputs: the largest |x| (1 where that is 0) and the sum of the scaled powers. */
-static void root_row(tsr_real *restrict out, const tsr_real *const *in, int64_t count, const double *numbers)
+static TSR_ROW(root_row)
 {
     for (int64_t i = 0; i < count; i++) {
         const double scale = (double)in[0][i], sum = (double)in[1][i];
@@ -312,7 +314,7 @@ static void root_row(tsr_real *restrict out, const tsr_real *const *in, int64_t 
     }
 }
 
-static void norm_gradient_row(tsr_real *restrict out, const tsr_real *const *in, int64_t count, const double *numbers)
+static TSR_ROW(norm_gradient_row)
 {
     if (numbers[0] == 2) {
         for (int64_t i = 0; i < count; i++) {
@@ -365,7 +367,7 @@ tsr_tensor *tsr_norm(tsr_tensor *x, const tsr_reduce_options *options)
     return tsr_end(n);
 }
 
-/* ---- argmax --------------------------------------------------------------------------------------------------------- */
+/* ---- argmax --------------------------------------------------------------------------------------------------- */
 
 enum { COLUMNS = 128 };
 

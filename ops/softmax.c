@@ -12,27 +12,26 @@ static void divide_row(tsr_real *out, const tsr_real *const *in, int64_t count, 
 }
 
 /* Inputs x, the largest of its row, and the logarithm of the row's sum of exponentials of distances from that. */
-static void log_share_row(tsr_real *restrict out, const tsr_real *const *in, int64_t count, const double *numbers)
+static TSR_ROW(log_share_row)
 {
     (void)numbers;
     for (int64_t i = 0; i < count; i++) out[i] = in[0][i] - in[1][i] - in[2][i];
 }
 
-static void product_row(tsr_real *restrict out, const tsr_real *const *in, int64_t count, const double *numbers)
+static TSR_ROW(product_row)
 {
     (void)numbers;
     for (int64_t i = 0; i < count; i++) out[i] = in[0][i] * in[1][i];
 }
 
 /* Inputs y, g, and the row's sum of y g; or of g. */
-static void softmax_gradient_row(tsr_real *restrict out, const tsr_real *const *in, int64_t count, const double *numbers)
+static TSR_ROW(softmax_gradient_row)
 {
     (void)numbers;
     for (int64_t i = 0; i < count; i++) out[i] = in[0][i] * (in[1][i] - in[2][i]);
 }
 
-static void log_softmax_gradient_row(tsr_real *restrict out, const tsr_real *const *in, int64_t count,
-                                     const double *numbers)
+static TSR_ROW(log_softmax_gradient_row)
 {
     (void)numbers;
     for (int64_t i = 0; i < count; i++) out[i] = in[1][i] - tsr_exp_of(in[0][i]) * in[2][i];

@@ -158,8 +158,7 @@ void tsr_copy_strided(tsr_context *ctx, const tsr_strided *box, tsr_real *to, co
 
 /* ---- parts of a tensor --------------------------------------------------------------------------------------------- */
 
-/* Distances within the whole and within the part; returns the place of the part's first value in the whole.
- */
+/* Distances within the whole and within the part; returns where in the whole the part begins. */
 static int64_t place_of(const tsr_region *region, int64_t *whole, int64_t *part)
 {
     int64_t offset = 0;

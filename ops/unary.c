@@ -15,7 +15,8 @@ static const tsr_map_op mul_scalar_op = {
     .backward = {mul_scalar_backward}};
 
 TSR_UNARY_FORWARD(pow_scalar_forward, (tsr_real)pow((double)x, numbers[0]))
-TSR_UNARY_BACKWARD(pow_scalar_backward, p == 0 ? 0 : (tsr_real)((double)g * numbers[0] * pow((double)x, numbers[0] - 1)))
+TSR_UNARY_BACKWARD(pow_scalar_backward,
+                   p == 0 ? 0 : (tsr_real)((double)g * numbers[0] * pow((double)x, numbers[0] - 1)))
 static const tsr_map_op pow_scalar_op = {
     .op = {.name = "pow_scalar", .backward = tsr_map_backward}, .cost = 50, .forward = pow_scalar_forward,
     .backward = {pow_scalar_backward}};
@@ -44,22 +45,26 @@ static const tsr_map_op sqrt_op = {
 TSR_UNARY_FORWARD(exp_forward, tsr_exp_of(x))
 TSR_UNARY_BACKWARD(exp_backward, g * y)
 static const tsr_map_op exp_op = {
-    .op = {.name = "exp", .backward = tsr_map_backward}, .cost = 8, .forward = exp_forward, .backward = {exp_backward}};
+    .op = {.name = "exp", .backward = tsr_map_backward}, .cost = 8, .forward = exp_forward,
+    .backward = {exp_backward}};
 
 TSR_UNARY_FORWARD(log_forward, (tsr_real)log((double)x))
 TSR_UNARY_BACKWARD(log_backward, g / x)
 static const tsr_map_op log_op = {
-    .op = {.name = "log", .backward = tsr_map_backward}, .cost = 15, .forward = log_forward, .backward = {log_backward}};
+    .op = {.name = "log", .backward = tsr_map_backward}, .cost = 15, .forward = log_forward,
+    .backward = {log_backward}};
 
 TSR_UNARY_FORWARD(sin_forward, (tsr_real)sin((double)x))
 TSR_UNARY_BACKWARD(sin_backward, (tsr_real)((double)g * cos((double)x)))
 static const tsr_map_op sin_op = {
-    .op = {.name = "sin", .backward = tsr_map_backward}, .cost = 20, .forward = sin_forward, .backward = {sin_backward}};
+    .op = {.name = "sin", .backward = tsr_map_backward}, .cost = 20, .forward = sin_forward,
+    .backward = {sin_backward}};
 
 TSR_UNARY_FORWARD(cos_forward, (tsr_real)cos((double)x))
 TSR_UNARY_BACKWARD(cos_backward, (tsr_real)(-(double)g * sin((double)x)))
 static const tsr_map_op cos_op = {
-    .op = {.name = "cos", .backward = tsr_map_backward}, .cost = 20, .forward = cos_forward, .backward = {cos_backward}};
+    .op = {.name = "cos", .backward = tsr_map_backward}, .cost = 20, .forward = cos_forward,
+    .backward = {cos_backward}};
 
 TSR_UNARY_FORWARD(clamp_forward, x < p ? p : x > q ? q : x)
 TSR_UNARY_BACKWARD(clamp_backward, x < p || x > q ? 0 : g)

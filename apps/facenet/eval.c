@@ -21,7 +21,7 @@ static int parse(eval_options *o, int count, char **arguments)
         {"model", OPTION_TEXT, &o->model, "what facenet train has made", "FILE", 0, 0, NULL},
         {"data", OPTION_TEXT, &o->data, "folder with one folder of pictures per person; without it: built-in faces of people held out", "DIR", 0, 0, NULL},
         {"skip-people", OPTION_INT, &o->skip, "leave out the first N people in name order (those trained on)", "N", 0, 1e6, NULL},
-        {"people", OPTION_INT, &o->people, "built-in people to evaluate on", "N", 2, 1e6, NULL},
+        {"people", OPTION_INT, &o->people, "evaluate on N people; 0: all that are left (built-in: 200)", "N", 0, 1e6, NULL},
         {"pictures", OPTION_INT, &o->pictures, "pictures of each built-in person", "N", 2, 1000, NULL},
         {"pairs", OPTION_TEXT, &o->pairs, "list of pairs in LFW's layout; without it 10 folds of up to 300 + 300 are drawn", "FILE", 0, 0, NULL},
         {"threads", OPTION_INT, &o->threads, "0: all; changes no result", "N", 0, 1024, NULL},
@@ -89,7 +89,7 @@ static bool open_known(portraits *known, tsr_context *ctx, const eval_options *o
 static bool measure_all(tsr_model *m, const eval_options *o, net_input input, contender *contenders, app_error *error)
 {
     tsr_context *ctx = tsr_model_context(m);
-    const portraits_request request = {.folder = o->data, .skip = o->skip, .people = o->data ? 0 : o->people,
+    const portraits_request request = {.folder = o->data, .skip = o->skip, .people = o->data || o->people ? o->people : 200,
                                        .per_person = o->pictures, .held_out = true, .size = input.size, .channels = input.channels};
     portraits set = {0}, known = {0};
     pairs list = {0};
@@ -113,7 +113,7 @@ static bool measure_all(tsr_model *m, const eval_options *o, net_input input, co
 
 int facenet_eval(int count, char **arguments)
 {
-    eval_options o = {.model = "out/model.safetensors", .out = "out", .people = 200, .pictures = 8};
+    eval_options o = {.model = "out/model.safetensors", .out = "out", .pictures = 8};
     const int status = parse(&o, count, arguments);
     if (status != COMMAND_GO) return status;
     app_error error = {""};

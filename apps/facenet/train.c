@@ -15,7 +15,7 @@
 
 typedef struct train_options {
     const char *data, *out, *mining;
-    int people, pictures, size, per_batch, per_person, steps, threads;
+    int skip, people, pictures, size, per_batch, per_person, steps, threads;
     bool colour, no_flip;
     double margin, lr, weight_decay, vary;
     uint64_t seed;
@@ -26,6 +26,7 @@ static int parse(train_options *o, int count, char **arguments)
     const option options[] = {
         {"data", OPTION_TEXT, &o->data, "folder with one folder of pictures per person; without it: built-in faces", "DIR", 0, 0, NULL},
         {"people", OPTION_INT, &o->people, "train on the first N people in name order; 0: all (built-in: 800)", "N", 0, 1e6, NULL},
+        {"skip-people", OPTION_INT, &o->skip, "leave out the first N people in name order", "N", 0, 1e6, NULL},
         {"pictures", OPTION_INT, &o->pictures, "pictures of each built-in person", "N", 2, 1000, NULL},
         {"size", OPTION_INT, &o->size, "side of the square that the net sees, pixels", "N", 16, 256, NULL},
         {"colour", OPTION_FLAG, &o->colour, "see colours, not grey", NULL, 0, 0, NULL},
@@ -34,7 +35,7 @@ static int parse(train_options *o, int count, char **arguments)
         {"batch-pictures", OPTION_INT, &o->per_person, "pictures of each of them", "N", 2, 4096, NULL},
         {"margin", OPTION_DOUBLE, &o->margin, "between squared distances of same and different", "X", 1e-6, 4, NULL},
         {"mining", OPTION_TEXT, &o->mining, "which triplets of a batch are learnt from", "KIND", 0, 0, "semi-hard|hardest|all|random"},
-        {"lr", OPTION_DOUBLE, &o->lr, "learning rate (AdamW) at the start; falls to 0 along a cosine", "X", 0, 1e3, NULL},
+        {"lr", OPTION_DOUBLE, &o->lr, "learning rate (AdamW); rises over 20 steps, then falls to 0 along a cosine", "X", 0, 1e3, NULL},
         {"weight-decay", OPTION_DOUBLE, &o->weight_decay, "of AdamW", "X", 0, 1e3, NULL},
         {"vary", OPTION_DOUBLE, &o->vary, "how much pictures are shifted, turned, scaled in training; 0: not", "X", 0, 5, NULL},
         {"no-flip", OPTION_FLAG, &o->no_flip, "do not mirror every other picture in training", NULL, 0, 0, NULL},
@@ -225,7 +226,7 @@ int facenet_train(int count, char **arguments)
     tsr_context *ctx = tsr_open(&(tsr_options){.seed = o.seed, .threads = o.threads});
     portraits data = {0};
     const int drawn_people = o.people > 0 ? o.people : 800;
-    const portraits_request request = {.folder = o.data, .people = o.data ? o.people : drawn_people, .per_person = o.pictures,
+    const portraits_request request = {.folder = o.data, .skip = o.skip, .people = o.data ? o.people : drawn_people, .per_person = o.pictures,
                                        .size = o.size, .channels = o.colour ? 3 : 1};
     bool done = ctx || app_fail(&error, "out of memory");
     done = done && folder_make(o.out, &error) && portraits_open(&data, ctx, &request, &error);

@@ -51,7 +51,7 @@ bool training_take_step(training *t, int64_t step, training_step *out, app_error
     tsr_context *ctx = tsr_model_context(t->m);
     const training_settings *s = &t->settings;
     const int count = t->sampler.per_batch * t->sampler.per_person;
-    *out = (training_step){.lr = tsr_lr_cosine(s->lr, step, s->steps, 0)};
+    *out = (training_step){.lr = tsr_lr_cosine(s->lr, step, s->steps, 0) * tsr_lr_warm_up(step, 20)};
     sampler_draw(&t->sampler, step, t->numbers);
     tsr_set_learning_rate(t->opt, out->lr);
     TSR_SCOPE(ctx) {

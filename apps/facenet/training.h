@@ -8,7 +8,7 @@
 typedef struct training_settings {
     int64_t steps;
     int per_batch, per_person; /* people, and pictures of each, in a batch */
-    double margin, lr;         /* lr falls to 0 along a cosine */
+    double margin, lr;         /* lr rises over 20 steps, then falls to 0 along a cosine */
     double weight_decay;
     tsr_mining mining;
     augmentation variation;

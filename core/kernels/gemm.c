@@ -1,9 +1,9 @@
 /* Matrix product: the loops around the micro-kernel. README.md explains the blocking.
  *
- * The factor with fewer rows is RESIDENT: packed once, by all threads, for a section of the depth. The other one STREAMS:
- * it is cut into pieces, each packed by its thread into a small buffer of its own and multiplied at once with all that is
- * resident. Where the result is small and the depth long, sections are summed side by side and added up in order. All
- * cuts follow from the sizes alone. */
+ * The factor with fewer rows is RESIDENT: packed once, by all threads, for a section of the depth. The other one
+ * STREAMS: it is cut into pieces, each packed by its thread into a small buffer of its own and multiplied at once with
+ * all that is resident. Where the result is small and the depth long, sections are summed side by side and added up in
+ * order. All cuts follow from the sizes alone. */
 #include "core/core_internal.h"
 #include "core/kernels/kernels.h"
 #include "core/kernels/pack.h"
@@ -17,7 +17,7 @@ enum {
     PARTS = 16,                               /* most sections summed side by side, */
     PART_DEPTH = 1024,                        /* each at least so deep, */
     PART_VALUES = 1 << 17,                    /* and of a result at most this large */
-    CACHED_ROWS = 192,                        /* rows of the left factor that stay in the second-level cache */
+    CACHED_ROWS = 192,                        /* rows of the left factor that the second-level cache holds */
     IN_PLACE_COLUMNS = 128,                   /* most columns for which a left factor is not worth packing */
     PIECE_WORK = 1 << 16                      /* multiply-adds that are worth a thread's while */
 };
@@ -45,7 +45,7 @@ static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 static int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
-/* ---- what follows from the sizes alone ---------------------------------------------------------------------------- */
+/* ---- what follows from the sizes alone ----------------------------------------------------------------- */
 
 typedef struct cuts {
     int64_t depth_block, section, resident; /* resident rows at once */
@@ -82,7 +82,7 @@ size_t tsr_product_workspace(const tsr_product *p)
     return (size_t)(c.parts * (packed_values(&c) + partial) + 64) * sizeof(tsr_real);
 }
 
-/* How many tiles make a piece, at least and at most: as many as two, four or eight threads can share evenly. */
+/* How many tiles make a piece, from `least` to `most`: as many as two, four or eight threads can share evenly. */
 static int64_t even_cut(int64_t tiles, int64_t least, int64_t most)
 {
     if (tiles <= least && tiles <= most) return tiles;
@@ -92,7 +92,8 @@ static int64_t even_cut(int64_t tiles, int64_t least, int64_t most)
         const int64_t cut = (tiles - 1) / pieces + 1;
         if (cut < least) break;
         int64_t idle = 0; /* tiles that could be computed while the last thread finishes */
-        for (int threads = 2; threads <= 8; threads *= 2) idle += round_up((tiles - 1) / cut + 1, threads) * cut - tiles;
+        for (int threads = 2; threads <= 8; threads *= 2)
+            idle += round_up((tiles - 1) / cut + 1, threads) * cut - tiles;
         if (idle >= idle_of_best - tiles / 32) continue;
         best = cut;
         idle_of_best = idle;
@@ -102,8 +103,8 @@ static int64_t even_cut(int64_t tiles, int64_t least, int64_t most)
 
 static plan plan_of(const tsr_kernels *kernels, const tsr_product *p, const cuts *c)
 {
-    plan l = {.kernels = kernels, .p = *p, .row_step = p->stride, .column_step = 1, .depth_block = c->depth_block,
-              .section = c->section};
+    plan l = {.kernels = kernels, .p = *p, .row_step = p->stride, .column_step = 1, .section = c->section,
+              .depth_block = c->depth_block};
     const bool left_as_it_lies = !p->left.pack && p->left.depth_stride == 1;
     if (p->columns <= kernels->tile_rows && p->rows >= kernels->tile_columns && !left_as_it_lies) {
         l.turned = true;
@@ -115,20 +116,21 @@ static plan plan_of(const tsr_kernels *kernels, const tsr_product *p, const cuts
         l.column_step = p->stride;
     }
     l.columns_stream = l.p.columns > l.p.rows;
-    const int64_t count = l.columns_stream ? l.p.columns : l.p.rows, other = l.columns_stream ? l.p.rows : l.p.columns;
+    const int64_t count = l.columns_stream ? l.p.columns : l.p.rows;
+    const int64_t other = l.columns_stream ? l.p.rows : l.p.columns;
     const int64_t tile = l.columns_stream ? kernels->tile_columns : kernels->tile_rows;
     const int64_t resident_tile = l.columns_stream ? kernels->tile_rows : kernels->tile_columns;
     l.resident_cut = larger(resident_tile, c->resident / resident_tile * resident_tile);
     if (c->resident == other) l.resident_cut = other;
 
     l.stream_most = STREAM_VALUES / l.depth_block / tile * tile;
-    const double work = (double)smaller(other, l.resident_cut) * (double)smaller(p->depth, c->section) * (double)tile;
+    const double work = (double)(smaller(other, l.resident_cut) * smaller(p->depth, c->section) * tile);
     const int64_t worth = work >= PIECE_WORK ? 1 : (int64_t)(PIECE_WORK / work) + 1;
     l.stream_cut = tile * even_cut((count - 1) / tile + 1, worth, l.stream_most / tile);
     return l;
 }
 
-/* ---- one tile ------------------------------------------------------------------------------------------------------ */
+/* ---- one tile ------------------------------------------------------------------------------------------ */
 
 typedef struct tile_place {
     int64_t row, column;
@@ -189,10 +191,11 @@ static void one_tile(const plan *l, tsr_tile *tile, const tile_place *at)
         tile->relu = at->last && l->p.activation == TSR_RELU;
         l->kernels->tile(tile);
     }
-    if (at->last && (l->p.activation == TSR_SIGMOID || l->p.activation == TSR_TANH)) finish_activation(l, at, tile->rows);
+    if (at->last && (l->p.activation == TSR_SIGMOID || l->p.activation == TSR_TANH))
+        finish_activation(l, at, tile->rows);
 }
 
-/* ---- one block ----------------------------------------------------------------------------------------------------- */
+/* ---- one block ----------------------------------------------------------------------------------------- */
 
 /* Rows [begin, end) of a factor x depth [k, k + depth): packed, or where they lie. */
 typedef struct block_view {
@@ -201,7 +204,8 @@ typedef struct block_view {
     const tsr_factor *plain; /* if not NULL: read where it lies (the right one: whole tiles only) */
 } block_view;
 
-static void multiply_rows(const section_job *job, int64_t k, int64_t depth, const block_view *a, const block_view *b)
+static void multiply_rows(const section_job *job, int64_t k, int64_t depth, const block_view *a,
+                          const block_view *b)
 {
     const plan *l = job->plan;
     const int tile_rows = l->kernels->tile_rows, tile_columns = l->kernels->tile_columns;
@@ -234,7 +238,8 @@ static void multiply_rows(const section_job *job, int64_t k, int64_t depth, cons
     }
 }
 
-static void multiply_block(const section_job *job, int64_t k, int64_t depth, const block_view *a, const block_view *b)
+static void multiply_block(const section_job *job, int64_t k, int64_t depth, const block_view *a,
+                           const block_view *b)
 {
     const int64_t cached = CACHED_ROWS / job->plan->kernels->tile_rows * job->plan->kernels->tile_rows;
     for (int64_t i = a->begin; i < a->end; i += cached) {
@@ -246,7 +251,7 @@ static void multiply_block(const section_job *job, int64_t k, int64_t depth, con
     }
 }
 
-/* ---- pieces of work ------------------------------------------------------------------------------------------------- */
+/* ---- pieces of work ------------------------------------------------------------------------------------ */
 
 /* Whether reading a factor where it lies is as good as packing it. */
 static bool left_in_place(const plan *l)
@@ -304,7 +309,8 @@ static void stream_columns_body(void *user, int64_t begin, int64_t end)
     if (left_in_place(l)) a.plain = &l->p.left;
     if (right_in_place(l)) b.plain = &l->p.right;
     const int64_t whole = b.plain ? (end - begin) / l->kernels->tile_columns * l->kernels->tile_columns : 0;
-    tsr_block_of block = {.row = begin + whole, .rows = end - begin - whole, .tile = l->kernels->tile_columns};
+    const int tile = l->kernels->tile_columns;
+    tsr_block_of block = {.row = begin + whole, .rows = end - begin - whole, .tile = tile};
     for (block.k = job->k; block.k < job->k_end; block.k += l->depth_block) {
         block.depth = smaller(l->depth_block, job->k_end - block.k);
         a.packed = resident_at(job, block.k, l->kernels->tile_rows);
@@ -313,7 +319,7 @@ static void stream_columns_body(void *user, int64_t begin, int64_t end)
     }
 }
 
-/* ---- the whole ------------------------------------------------------------------------------------------------------ */
+/* ---- the whole ----------------------------------------------------------------------------------------- */
 
 /* tsr_parallel, or the same pieces on this thread where ctx is NULL. */
 static void for_pieces(tsr_context *ctx, int64_t count, int64_t grain, tsr_loop_body body, void *user)
@@ -339,7 +345,8 @@ static void run(tsr_context *ctx, const plan *l, int64_t k, int64_t k_end)
                 const int64_t grain = tsr_grain((double)(tile * (job.k_end - job.k)));
                 for_pieces(ctx, (job.end - job.begin - 1) / tile + 1, grain, pack_resident_body, &job);
             }
-            for_pieces(ctx, streaming, l->stream_cut, l->columns_stream ? stream_columns_body : stream_rows_body, &job);
+            for_pieces(ctx, streaming, l->stream_cut, l->columns_stream ? stream_columns_body : stream_rows_body,
+                       &job);
         }
 }
 
@@ -379,7 +386,8 @@ static void add_parts_body(void *user, int64_t begin, int64_t end)
     for (int64_t i = begin; i < end; i++)
         for (int64_t j = 0; j < p->columns; j++) {
             tsr_real *c = p->out + i * p->stride + j, v = 0;
-            for (int part = 0; part < job->parts; part++) v += job->partial[(part * p->rows + i) * p->columns + j];
+            for (int part = 0; part < job->parts; part++)
+                v += job->partial[(part * p->rows + i) * p->columns + j];
             if (p->accumulate) v += *c;
             if (p->bias) v += p->bias[j];
             *c = activated(p->activation, v);

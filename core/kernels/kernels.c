@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- plain C ------------------------------------------------------------------------------------------------------ */
+/* ---- plain C ------------------------------------------------------------------------------------------- */
 
 enum { PLAIN_ROWS = 4, PLAIN_COLUMNS = 8 };
 
@@ -25,7 +25,7 @@ static void plain_tile(const tsr_tile *t)
         }
 }
 
-/* ---- vectors ------------------------------------------------------------------------------------------------------ */
+/* ---- vectors ------------------------------------------------------------------------------------------- */
 
 /* The kernels want a * b + c as one operation, which the rest of the library must not. */
 #if defined(__clang__)
@@ -69,7 +69,7 @@ enum { AVX512_ROWS = 14, AVX512_COLUMNS = 2 * 64 / sizeof(tsr_real) };
 #define HAVE_X86 1
 #endif
 
-/* ---- the choice --------------------------------------------------------------------------------------------------- */
+/* ---- the choice ---------------------------------------------------------------------------------------- */
 
 static const tsr_kernels tables[] = {
     {.name = "plain", .tile_rows = PLAIN_ROWS, .tile_columns = PLAIN_COLUMNS, .tile = plain_tile},

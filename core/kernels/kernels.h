@@ -1,8 +1,8 @@
 /* The few inner loops that decide the speed. A kernel knows no tensor.
  *
- * One table of function pointers per instruction set; tsr_kernels_choose picks the best this CPU has, or the one named by
- * the environment variable TSR_KERNELS (plain, baseline, avx2, avx512; a name that is unknown or that this CPU does not
- * have is as if nothing was said). Chosen once per context; never depends on sizes or timing. README.md: how it works. */
+ * One table of function pointers per instruction set; tsr_kernels_choose picks the best this CPU has, or the one that
+ * the environment variable TSR_KERNELS names (plain, baseline, avx2, avx512; a name that is unknown, or that this CPU
+ * does not have, is as if nothing was said). Chosen once per context. README.md says how it works. */
 #ifndef TESSERA_CORE_KERNELS_H
 #define TESSERA_CORE_KERNELS_H
 
@@ -15,7 +15,7 @@ enum {
 };
 
 /* What a micro-kernel is asked for: for i < rows and every j < tile_columns
- *     c[i][j] = [c[i][j] +] sum over k < depth of a[i * a_row + k * a_step] * b[k * b_step + j] [+ bias[j]], [at least 0]
+ *     c[i][j] = [c[i][j] +] sum over k < depth of a[i * a_row + k * a_step] * b[k * b_step + j] [+ bias[j]], [max 0]
  * with `stride` values from row to row of c. Nothing needs to be aligned. */
 typedef struct tsr_tile {
     int64_t depth;
@@ -40,7 +40,7 @@ const tsr_kernels *tsr_kernels_choose(void);
 /* The tables this CPU can run, slowest first: i = 0 is plain C; NULL past the last. */
 const tsr_kernels *tsr_kernels_list(int i);
 
-/* ---- matrix product ---------------------------------------------------------------------------------------------- */
+/* ---- matrix product ------------------------------------------------------------------------------------ */
 
 /* A block of a factor, to be packed. */
 typedef struct tsr_block_of {
@@ -49,14 +49,14 @@ typedef struct tsr_block_of {
     int tile;
 } tsr_block_of;
 
-/* One factor of a product, told as rows x depth: the left matrix by its rows, the right one by its columns. Either plain
- * memory (value (i, k) at data[i * row_stride + k * depth_stride]) or packed by a function of the caller's, so that an
- * image can be multiplied without a matrix of its patches ever existing. */
+/* One factor of a product, told as rows x depth: the left matrix by its rows, the right one by its columns. Either
+ * plain memory (value (i, k) at data[i * row_stride + k * depth_stride]) or packed by a function of the caller's, so
+ * that an image can be multiplied without a matrix of its patches ever existing. */
 typedef struct tsr_factor {
     const tsr_real *data;
     int64_t row_stride, depth_stride;
-    /* Writes rows [row, row + rows) x depth [k, k + depth) as out[d * tile + r], and zeros for r in [rows, tile). Called
-     * from several threads at once. */
+    /* Writes rows [row, row + rows) x depth [k, k + depth) as out[d * tile + r], and zeros for r in [rows, tile).
+     * Called from several threads at once. */
     void (*pack)(const struct tsr_factor *self, const tsr_block_of *block, tsr_real *out);
     const void *user;
 } tsr_factor;

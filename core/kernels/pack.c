@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* ---- rows whose values lie side by side: a transposition ---------------------------------------------------------- */
+/* ---- rows whose values lie side by side: a transposition ----------------------------------------------- */
 
 #if !defined(TSR_DOUBLE) && (defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 12))
 #define HAVE_SHUFFLE 1
@@ -14,8 +14,9 @@ static inline void turn_four(const float *const *rows, int64_t at, int tile, flo
 {
     const four a = *(const four *)(rows[0] + at), b = *(const four *)(rows[1] + at);
     const four c = *(const four *)(rows[2] + at), d = *(const four *)(rows[3] + at);
-    const four ab = __builtin_shufflevector(a, b, 0, 4, 1, 5), ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
-    const four cd = __builtin_shufflevector(c, d, 0, 4, 1, 5), cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+    const four ab = __builtin_shufflevector(a, b, 0, 4, 1, 5), cd = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+    const four ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+    const four cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
     *(four *)out = __builtin_shufflevector(ab, cd, 0, 1, 4, 5);
     *(four *)(out + tile) = __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
     *(four *)(out + 2 * tile) = __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5);
@@ -71,7 +72,7 @@ void tsr_pack_rows(const tsr_real *const *rows, int tile, int64_t depth, tsr_rea
     if (r < tile) pack_one_row(from[r], tile, depth, out + r);
 }
 
-/* ---- columns whose values lie side by side: copies ---------------------------------------------------------------- */
+/* ---- columns whose values lie side by side: copies ----------------------------------------------------- */
 
 #ifdef __GNUC__
 #define PREFETCH(address) __builtin_prefetch(address)
@@ -81,7 +82,8 @@ void tsr_pack_rows(const tsr_real *const *rows, int tile, int64_t depth, tsr_rea
 enum { AHEAD = 8 }; /* depths: the hardware does not guess such steps by itself */
 
 /* Whole panels, one depth at a time through all of them, so that memory is read in long runs. */
-static inline void copy_runs(const tsr_real *from, int64_t depth_stride, const tsr_block_of *block, int tile, tsr_real *out)
+static inline void copy_runs(const tsr_real *from, int64_t depth_stride, const tsr_block_of *block, int tile,
+                             tsr_real *out)
 {
     const int64_t panels = block->rows / tile, panel = tile * block->depth;
     for (int64_t d = 0; d < block->depth; d++, from += depth_stride, out += tile)
@@ -112,7 +114,7 @@ static void pack_columns(const tsr_real *from, int64_t depth_stride, const tsr_b
     }
 }
 
-/* ---- any factor --------------------------------------------------------------------------------------------------- */
+/* ---- any factor ---------------------------------------------------------------------------------------- */
 
 static void pack_panel(const tsr_factor *f, const tsr_block_of *block, tsr_real *out)
 {

@@ -8,16 +8,14 @@
 #define TILE_JOIN_(a, b) a##b
 #define TILE_JOIN(a, b) TILE_JOIN_(a, b)
 #define TILE_VECTOR TILE_JOIN(TILE_NAME, _vector)
-#define TILE_MASK TILE_JOIN(TILE_NAME, _mask)
 #define TILE_BODY TILE_JOIN(TILE_NAME, _body)
 #define TILE_LANES (TILE_BYTES / (int)sizeof(tsr_real))
 
 typedef tsr_real TILE_VECTOR __attribute__((vector_size(TILE_BYTES), aligned(sizeof(tsr_real)), may_alias));
 
 /* `rows` is a constant wherever this is inlined, and so are the strides of a packed tile. */
-TILE_TARGET static inline __attribute__((always_inline)) void TILE_BODY(const tsr_tile *t, const int rows,
-                                                                       const int64_t a_row, const int64_t a_step,
-                                                                       const int64_t b_step)
+TILE_TARGET static inline __attribute__((always_inline)) void
+TILE_BODY(const tsr_tile *t, const int rows, const int64_t a_row, const int64_t a_step, const int64_t b_step)
 {
     TILE_CONTRACT
     TILE_VECTOR sum[TILE_ROWS][2];
@@ -50,11 +48,11 @@ TILE_TARGET static inline __attribute__((always_inline)) void TILE_BODY(const ts
 }
 
 /* One copy of the body per number of rows, with packed factors and with any. */
-#define TILE_CASE(n)                                                                                                   \
-    case n:                                                                                                            \
-        if (TILE_ROWS < n) return;                                                                                     \
-        if (packed) TILE_BODY(t, n, 1, TILE_ROWS, 2 * TILE_LANES);                                                     \
-        else TILE_BODY(t, n, t->a_row, t->a_step, t->b_step);                                                          \
+#define TILE_CASE(n)                                                                                         \
+    case n:                                                                                                  \
+        if (TILE_ROWS < n) return;                                                                           \
+        if (packed) TILE_BODY(t, n, 1, TILE_ROWS, 2 * TILE_LANES);                                           \
+        else TILE_BODY(t, n, t->a_row, t->a_step, t->b_step);                                                \
         return;
 
 TILE_TARGET static void TILE_NAME(const tsr_tile *t)
@@ -83,7 +81,6 @@ TILE_TARGET static void TILE_NAME(const tsr_tile *t)
 #undef TILE_JOIN_
 #undef TILE_JOIN
 #undef TILE_VECTOR
-#undef TILE_MASK
 #undef TILE_BODY
 #undef TILE_LANES
 #undef TILE_CASE

@@ -153,6 +153,28 @@ TEST(command_says_what_is_wrong_in_one_line)
     }
 }
 
+TEST(command_refuses_numbers_that_their_type_cannot_hold)
+{
+    int count = 1;
+    double rate = 1;
+    const option options[] = {{.name = "count", .type = OPTION_INT, .value = &count},
+                              {.name = "rate", .type = OPTION_DOUBLE, .value = &rate}};
+    command c = {.program = "bench", .options = options, .option_count = 2};
+    static const char *const wrong[] = {"--count=2147483648", "--count=-2147483649", "--rate=inf",
+                                        "--rate=1e999"};
+    for (int i = 0; i < 4; i++) {
+        char argument[40];
+        app_error error = {""};
+        snprintf(argument, sizeof argument, "%s", wrong[i]);
+        CHECK(!command_parse(&c, 1, (char *[]){argument}, &error));
+        CHECK_CONTAINS(error.text, i < 2 ? "bench: --count wants a whole number, not \"" : "wants a number, not \"");
+    }
+    app_error error = {""};
+    CHECK(command_parse(&c, 2, (char *[]){"--count=-2147483648", "--rate=-1e300"}, &error));
+    CHECK_EQUAL(count, -2147483647 - 1);
+    CHECK_EQUAL(rate, -1e300);
+}
+
 TEST(command_counts_operands)
 {
     settings s;

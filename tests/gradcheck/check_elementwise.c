@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-/* ---- two inputs ---------------------------------------------------------------------------------------------------- */
+/* ---- two inputs ----------------------------------------------------------------------------------------------- */
 
 static tsr_tensor *add(tsr_tensor *const *in) { return tsr_add(in[0], in[1]); }
 static tsr_tensor *sub(tsr_tensor *const *in) { return tsr_sub(in[0], in[1]); }
@@ -100,7 +100,7 @@ GRADCHECK(where)
     where_case(ctx, TSR_SHAPE(5), TSR_SHAPE(2, 1, 1), TSR_SHAPE(3, 1));
 }
 
-/* ---- one input ----------------------------------------------------------------------------------------------------- */
+/* ---- one input ------------------------------------------------------------------------------------------------ */
 
 static tsr_tensor *add_scalar(tsr_tensor *const *in) { return tsr_add_scalar(in[0], -1.5); }
 static tsr_tensor *mul_scalar(tsr_tensor *const *in) { return tsr_mul_scalar(in[0], -1.5); }
@@ -166,13 +166,14 @@ GRADCHECK(leaky_relu)
 
 GRADCHECK(elu) { unary_cases(ctx, elu, gradcheck_off_zero); }
 
-/* ---- the rest ------------------------------------------------------------------------------------------------------ */
+/* ---- the rest ------------------------------------------------------------------------------------------------- */
 
 static tsr_tensor *prelu(tsr_tensor *const *in) { return tsr_prelu(in[0], in[1]); }
 
 static void prelu_case(tsr_context *ctx, tsr_shape x, int64_t slopes)
 {
-    gradcheck_case(ctx, prelu, 2, (tsr_tensor *[]){gradcheck_off_zero(ctx, x), gradcheck_normal(ctx, TSR_SHAPE(slopes))});
+    tsr_tensor *inputs[] = {gradcheck_off_zero(ctx, x), gradcheck_normal(ctx, TSR_SHAPE(slopes))};
+    gradcheck_case(ctx, prelu, 2, inputs);
 }
 
 GRADCHECK(prelu)

@@ -205,7 +205,7 @@ static void every_public_op_has_a_check(void *user)
     int found = 0;
     if (!test_check(header != NULL, "ops/ops.h can be read (run from the top folder)", __FILE__, __LINE__)) return;
     while (fgets(line, sizeof line, header)) {
-        char name[64], what[160];
+        char name[64], what[240];
         if (sscanf(line, "tsr_tensor *tsr_%63[a-z0-9_](", name) != 1 || has_no_gradient(name)) continue;
         found++;
         snprintf(what, sizeof what, "tsr_%s has a gradient check: add GRADCHECK(%s) below tests/gradcheck/", name, name);

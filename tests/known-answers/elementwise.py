@@ -31,7 +31,8 @@ case("div", torch.div, randn(3, 4), positive(3, 4))
 case("div_crossed", torch.div, randn(4, 1), positive(2, 1, 3))
 case("pow", torch.pow, positive(3, 4), randn(3, 4))
 case("pow_row", torch.pow, positive(2, 3, 4), randn(4))
-case("pow_edges", torch.pow, torch.tensor([0., 0., 0., -2., -2., 3., 0.5]), torch.tensor([1., 2., 0., 2., -3., 0., -2.]),
+case("pow_edges", torch.pow, torch.tensor([0., 0., 0., -2., -2., 3., 0.5]),
+     torch.tensor([1., 2., 0., 2., -3., 0., -2.]),
      differentiate=[0])
 case("pow_of_zero", torch.pow, torch.tensor([0., 0., 2.]), torch.tensor([1., 2.5, 0.]))
 case("where", lambda c, a, b: torch.where(c != 0, a, b), torch.randint(0, 2, (3, 4)).double(), randn(3, 1), randn(4),
@@ -39,7 +40,8 @@ case("where", lambda c, a, b: torch.where(c != 0, a, b), torch.randint(0, 2, (3,
 case("maximum_ties", torch.maximum, torch.tensor([1., 2., -1.]), torch.tensor([1., 3., -1.]))
 
 # one input: a spread of sizes, and values far out
-spread = torch.cat([randn(20) * 3, torch.tensor([0.3, -0.3, 0.62, 0.63, -0.62, 1e-6, -1e-6, 9., -9., 15., -15., 30., -30.])])
+spread = torch.cat([randn(20) * 3,
+                    torch.tensor([0.3, -0.3, 0.62, 0.63, -0.62, 1e-6, -1e-6, 9., -9., 15., -15., 30., -30.])])
 far = torch.tensor([-1000., -80., -20., 20., 80., 1000.])
 for name, fn in {
     "add_scalar": lambda x: x - 1.5,

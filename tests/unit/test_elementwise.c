@@ -13,7 +13,8 @@ static tsr_tensor *vector(tsr_context *ctx, int64_t count, const double *values)
     for (int64_t i = 0; to && i < count; i++) to[i] = (tsr_real)values[i];
     return t;
 }
-#define VECTOR(ctx, ...) vector(ctx, (int64_t)(sizeof((double[]){__VA_ARGS__}) / sizeof(double)), (double[]){__VA_ARGS__})
+#define VECTOR(ctx, ...)                                                                                             \
+    vector(ctx, (int64_t)(sizeof((double[]){__VA_ARGS__}) / sizeof(double)), (double[]){__VA_ARGS__})
 
 /* The gradients of the sum of y with respect to x. */
 static const tsr_real *gradient_of(tsr_tensor *y, tsr_tensor *x)
@@ -27,7 +28,7 @@ static double at(const tsr_tensor *t, int64_t i)
     return (double)tsr_data(t)[i];
 }
 
-/* ---- ends of the range ---------------------------------------------------------------------------------------------- */
+/* ---- ends of the range ---------------------------------------------------------------------------------------- */
 
 TEST(elementwise_activations_and_gradients_are_finite_far_out)
 {
@@ -54,7 +55,8 @@ TEST(elementwise_activations_and_gradients_are_finite_far_out)
 TEST_FLOAT(elementwise_exp_and_tanh_are_within_two_units_in_the_last_place)
 {
     tsr_context *ctx = tsr_open(NULL);
-    tsr_tensor *x = tsr_uniform(ctx, TSR_SHAPE(20000), -104, 89, 1), *small = tsr_uniform(ctx, TSR_SHAPE(20000), -2, 2, 2);
+    tsr_tensor *x = tsr_uniform(ctx, TSR_SHAPE(20000), -104, 89, 1);
+    tsr_tensor *small = tsr_uniform(ctx, TSR_SHAPE(20000), -2, 2, 2);
     tsr_tensor *y = tsr_exp(x), *t = tsr_tanh(small);
     for (int64_t i = 0; i < tsr_size(x); i++) {
         const double e = exp(at(x, i)), h = tanh(at(small, i));
@@ -166,7 +168,7 @@ TEST(maxout_ties_go_to_the_first)
     tsr_close(ctx);
 }
 
-/* ---- shapes --------------------------------------------------------------------------------------------------------- */
+/* ---- shapes --------------------------------------------------------------------------------------------------- */
 
 TEST(elementwise_empty_tensors_are_legal)
 {
@@ -177,7 +179,8 @@ TEST(elementwise_empty_tensors_are_legal)
     CHECK_EQUAL(gradient_of(tsr_relu(tsr_dropout(y, 0.5)), row)[2], 0);
     CHECK_EQUAL(tsr_size(tsr_grad(empty)), 0);
     CHECK(tsr_same_shape(tsr_shape_of(tsr_maxout(tsr_zeros(ctx, TSR_SHAPE(4, 0)), 2)), TSR_SHAPE(4, 0)));
-    CHECK(tsr_same_shape(tsr_shape_of(tsr_add(tsr_zeros(ctx, TSR_SHAPE(0)), tsr_zeros(ctx, TSR_SHAPE(1)))), TSR_SHAPE(0)));
+    tsr_tensor *none = tsr_zeros(ctx, TSR_SHAPE(0)), *one = tsr_zeros(ctx, TSR_SHAPE(1));
+    CHECK(tsr_same_shape(tsr_shape_of(tsr_add(none, one)), TSR_SHAPE(0)));
     CHECK(!tsr_error(ctx));
     tsr_close(ctx);
 }
@@ -225,7 +228,7 @@ TEST(broadcasting_follows_numpy_for_random_shapes)
     CHECK_EQUAL(tsr_close(ctx), 0);
 }
 
-/* ---- threads -------------------------------------------------------------------------------------------------------- */
+/* ---- threads -------------------------------------------------------------------------------------------------- */
 
 /* Results and gradients of products that broadcast in different ways, one after the other. */
 static int64_t products(int threads, tsr_real *out, int64_t most)
@@ -275,7 +278,7 @@ TEST(broadcast_gradients_are_summed_in_double)
     tsr_close(ctx);
 }
 
-/* ---- dropout -------------------------------------------------------------------------------------------------------- */
+/* ---- dropout -------------------------------------------------------------------------------------------------- */
 
 TEST(dropout_keeps_the_share_it_says_and_the_mean)
 {
@@ -326,7 +329,7 @@ TEST(dropout_has_the_same_gradient_mask_and_bits_for_any_number_of_threads)
     CHECK(memcmp(results[0], results[1], sizeof results[0]) == 0);
 }
 
-/* ---- messages ------------------------------------------------------------------------------------------------------- */
+/* ---- messages ------------------------------------------------------------------------------------------------- */
 
 static void says(tsr_context *ctx, tsr_tensor *result, const char *message)
 {

@@ -76,7 +76,7 @@ static void give_back(product_data *d)
     free(d->workspace);
 }
 
-/* The product on `ctx` with these kernels, from the same start; ctx NULL: alone. False where something beside was touched. */
+/* The product on `ctx` with these kernels, from the same start; ctx NULL: alone. False: something beside was touched. */
 static bool multiply_into(product_data *d, tsr_context *ctx, const tsr_kernels *kernels)
 {
     memcpy(d->out, d->before, (size_t)d->size * sizeof *d->out);
@@ -86,7 +86,8 @@ static bool multiply_into(product_data *d, tsr_context *ctx, const tsr_kernels *
         tsr_multiply(ctx, &d->p, d->workspace);
     } else tsr_multiply_alone(kernels, &d->p, d->workspace);
     bool clean = true;
-    for (int k = 0; k < GUARD; k++) clean = clean && ((unsigned char *)d->workspace)[d->workspace_bytes + (size_t)k] == 0xff;
+    const unsigned char *guard = (unsigned char *)d->workspace + d->workspace_bytes;
+    for (int k = 0; k < GUARD; k++) clean = clean && guard[k] == 0xff;
     for (int64_t i = 0; i < d->c->rows; i++)
         clean = clean && d->out[i * d->p.stride + d->c->columns] == d->before[i * d->p.stride + d->c->columns];
     for (int64_t i = d->size - GUARD; i < d->size; i++) clean = clean && d->out[i] == d->before[i];

@@ -229,6 +229,12 @@ static tsr_tensor *lp_overlapping(tsr_tensor *x)
 }
 static tsr_tensor *max_adaptive(tsr_tensor *x) { return tsr_adaptive_max_pool(x, (int64_t[]){50, 7}); }
 
+static tsr_tensor *unpooled(tsr_tensor *x)
+{
+    const tsr_pool_options *options = POOL(.kernel = {3, 3}, .stride = {1, 1}, .padding = {1, 1});
+    return tsr_max_unpool(x, tsr_max_pool_indices(x, options), (int64_t[]){60, 30});
+}
+
 static int64_t run_with_threads(tsr_tensor *(*fn)(tsr_tensor *x), int threads, tsr_real *out)
 {
     tsr_context *ctx = tsr_open(&(tsr_options){.seed = 5, .threads = threads});
@@ -246,10 +252,29 @@ TEST(pooling_has_the_same_bits_with_one_and_three_threads)
 {
     static tsr_real one[300000], three[300000];
     tsr_tensor *(*const functions[])(tsr_tensor *) = {max_overlapping, avg_overlapping, lp_overlapping,
-                                                      max_adaptive};
+                                                      max_adaptive, unpooled};
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
         const int64_t size = run_with_threads(functions[i], 1, one);
         CHECK_EQUAL(run_with_threads(functions[i], 3, three), size);
         CHECK(memcmp(one, three, (size_t)size * sizeof *one) == 0);
+    }
+}
+
+/* An image of one channel is one piece of work, one of 40 is several, with windows across their borders. */
+TEST(pooling_adds_each_gradient_once_where_pieces_meet)
+{
+    tsr_tensor *(*const functions[])(tsr_tensor *) = {max_overlapping, avg_overlapping, lp_overlapping,
+                                                      max_adaptive};
+    for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
+        tsr_context *ctx = tsr_open(NULL);
+        tsr_tensor *x = tsr_watch(tsr_normal(ctx, TSR_SHAPE(2, 60, 30, 40), 0, 1, 1)), *y = functions[i](x);
+        tsr_tensor *g = tsr_normal(ctx, tsr_shape_of(y), 0, 1, 2);
+        tsr_tensor *one = tsr_watch(tsr_detach(tsr_slice(x, -1, 7, 8)));
+        tsr_backward_from(y, g);
+        tsr_backward_from(functions[i](one), tsr_slice(g, -1, 7, 8));
+        CHECK(!tsr_error(ctx));
+        const tsr_real *all = tsr_data(tsr_grad(x)), *alone = tsr_data(tsr_grad(one));
+        for (int64_t k = 0; k < tsr_size(one); k++) CHECK_NEAR(all[k * 40 + 7], alone[k], 1e-6);
+        tsr_close(ctx);
     }
 }

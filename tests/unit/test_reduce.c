@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-#define VECTOR(ctx, ...)                                                                                               \
+#define VECTOR(ctx, ...)                                                                                            \
     tsr_values(ctx, TSR_SHAPE(sizeof((tsr_real[]){__VA_ARGS__}) / sizeof(tsr_real)), (tsr_real[]){__VA_ARGS__})
 
 static const double tiny = sizeof(tsr_real) == 8 ? 1e-200 : 1e-30, huge = sizeof(tsr_real) == 8 ? 1e200 : 1e30;
@@ -23,7 +23,7 @@ static double at(const tsr_tensor *t, int64_t i)
     return (double)tsr_data(t)[i];
 }
 
-/* ---- by definition --------------------------------------------------------------------------------------------------- */
+/* ---- by definition -------------------------------------------------------------------------------------------- */
 
 /* The flat index in the reduced result of element i of `shape`. */
 static int64_t result_index(tsr_shape shape, unsigned axes, int64_t i)
@@ -56,8 +56,9 @@ static bool reduces_right(tsr_tensor *x, unsigned axes, double *sums, int64_t *f
         if (firsts[k] < 0 || at(x, i) > at(x, firsts[k])) firsts[k] = i;
     }
     const tsr_real *g = gradient_of(max, x);
+    const double tolerance = sizeof(tsr_real) == 8 ? 1e-12 : 1e-6;
     for (int64_t k = 0; k < results; k++) {
-        if (!test_near(at(sum, k), sums[k], sizeof(tsr_real) == 8 ? 1e-12 : 1e-6, "sum", __FILE__, __LINE__)) return false;
+        if (!test_near(at(sum, k), sums[k], tolerance, "sum", __FILE__, __LINE__)) return false;
         if (!test_equal(at(max, k), at(x, firsts[k]), "max", __FILE__, __LINE__)) return false;
         if (!test_equal((double)g[firsts[k]], 1, "gradient at the first", __FILE__, __LINE__)) return false;
     }
@@ -96,7 +97,8 @@ TEST(reduction_axes_may_count_from_the_end_and_stay_with_length_one)
 {
     tsr_context *ctx = tsr_open(NULL);
     tsr_tensor *x = tsr_zeros(ctx, TSR_SHAPE(2, 3, 4));
-    CHECK(tsr_same_shape(tsr_shape_of(tsr_sum(x, &(tsr_reduce_options){.axes = TSR_AXIS(-1) | TSR_AXIS(0)})), TSR_SHAPE(3)));
+    CHECK(tsr_same_shape(tsr_shape_of(tsr_sum(x, &(tsr_reduce_options){.axes = TSR_AXIS(-1) | TSR_AXIS(0)})),
+                         TSR_SHAPE(3)));
     CHECK(tsr_same_shape(tsr_shape_of(tsr_sum(x, &(tsr_reduce_options){.axes = TSR_AXIS(-2), .keep_dims = true})),
                          TSR_SHAPE(2, 1, 4)));
     CHECK(tsr_same_shape(tsr_shape_of(tsr_sum(x, &(tsr_reduce_options){.keep_dims = true})), TSR_SHAPE(1, 1, 1)));
@@ -107,7 +109,7 @@ TEST(reduction_axes_may_count_from_the_end_and_stay_with_length_one)
     tsr_close(ctx);
 }
 
-/* ---- ends of the range ----------------------------------------------------------------------------------------------- */
+/* ---- ends of the range ---------------------------------------------------------------------------------------- */
 
 TEST(norm_neither_underflows_nor_overflows)
 {
@@ -176,7 +178,8 @@ TEST(softmax_and_logsumexp_are_finite_for_huge_and_infinite_entries)
     tsr_zero_grad(x);
     tsr_backward_from(logs, tsr_values(ctx, TSR_SHAPE(4, 3), (tsr_real[]){1, 0, 0, 0, 1, 0, 0, 0, 1, 1, 0, 0}));
     g = tsr_data(tsr_grad(x));
-    for (int i = 0; i < 12; i++) CHECK_NEAR(g[i], ((double[]){0, 0, 0, 0, 0.5, -0.5, 0, 0, 0, 0.5, -0.5, 0})[i], 1e-6);
+    const double differences[] = {0, 0, 0, 0, 0.5, -0.5, 0, 0, 0, 0.5, -0.5, 0};
+    for (int i = 0; i < 12; i++) CHECK_NEAR(g[i], differences[i], 1e-6);
     CHECK(!tsr_error(ctx));
     tsr_close(ctx);
 }
@@ -236,7 +239,7 @@ TEST(sum_is_made_in_double)
     tsr_close(ctx);
 }
 
-/* ---- nothing --------------------------------------------------------------------------------------------------------- */
+/* ---- nothing -------------------------------------------------------------------------------------------------- */
 
 TEST(reductions_of_nothing_are_zero_or_an_error)
 {
@@ -262,7 +265,7 @@ TEST(reductions_of_nothing_are_zero_or_an_error)
     tsr_close(ctx);
 }
 
-/* ---- messages -------------------------------------------------------------------------------------------------------- */
+/* ---- messages ------------------------------------------------------------------------------------------------- */
 
 static void says(tsr_context *ctx, tsr_tensor *result, const char *message)
 {
@@ -288,7 +291,7 @@ TEST(reduction_misuse_is_an_error_with_words)
     tsr_close(ctx);
 }
 
-/* ---- threads --------------------------------------------------------------------------------------------------------- */
+/* ---- threads -------------------------------------------------------------------------------------------------- */
 
 /* Results and gradients of sums, variances and softmax over one axis set after the other. */
 static int64_t reduce_all(int threads, tsr_real *out, int64_t most)
@@ -302,8 +305,8 @@ static int64_t reduce_all(int threads, tsr_real *out, int64_t most)
                 const tsr_reduce_options options = {.axes = axes, .keep_dims = true};
                 tsr_tensor *x = tsr_watch(tsr_normal(ctx, tsr_make_shape(3, shapes[i]), 0, 1, 1));
                 tsr_tensor *sum = tsr_sum(x, &options), *soft = tsr_softmax(tsr_mul(x, sum), 1);
-                tsr_tensor *parts[] = {sum, tsr_logsumexp(x, &options), tsr_norm(x, &options), tsr_max(soft, &options),
-                                       NULL};
+                tsr_tensor *parts[] = {sum, tsr_logsumexp(x, &options), tsr_norm(x, &options),
+                                       tsr_max(soft, &options), NULL};
                 tsr_tensor *total = tsr_mean(tsr_add(tsr_add(parts[1], parts[2]), tsr_add(parts[0], parts[3])), NULL);
                 tsr_backward(total);
                 parts[4] = tsr_grad(x);
@@ -320,7 +323,8 @@ TEST(reductions_have_the_same_bits_for_any_number_of_threads)
 {
     enum { MOST = 8000000 };
     tsr_context *ctx = tsr_open(NULL);
-    tsr_real *one = tsr_allocate(ctx, MOST * sizeof *one, "test"), *three = tsr_allocate(ctx, MOST * sizeof *one, "test");
+    tsr_real *one = tsr_allocate(ctx, MOST * sizeof *one, "test");
+    tsr_real *three = tsr_allocate(ctx, MOST * sizeof *one, "test");
     const int64_t count = reduce_all(1, one, MOST);
     CHECK(count > 0 && count <= MOST);
     CHECK_EQUAL(reduce_all(3, three, MOST), count);

@@ -1,7 +1,7 @@
 /* What the convolutions share. A convolution joins three tensors, image, weight and result (conv_geometry.h); each is a sum of
  * products of the other two. Three functions make one of them from the other two, and all ops are written with these. */
-#ifndef TESSERA_OPS_CONV_INTERNAL_H
-#define TESSERA_OPS_CONV_INTERNAL_H
+#ifndef TESSERA_OPS_CONV_OPERANDS_H
+#define TESSERA_OPS_CONV_OPERANDS_H
 
 #include "ops/conv_geometry.h"
 

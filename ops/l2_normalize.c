@@ -1,0 +1,138 @@
+/* Vectors of length 1. Lengths are kept in double, where the square of a float neither overflows nor underflows. */
+#include "ops/ops_internal.h"
+
+#include <math.h>
+
+enum { COLUMNS = 64, LANES = 8 };
+static const double shortest = 1e-12; /* what is shorter is divided by this */
+
+typedef struct normalize_saved {
+    tsr_axis_view view;
+    double *length; /* [outer][inner], at least `shortest` */
+    bool *too_short;
+} normalize_saved;
+
+typedef struct normalize_job {
+    normalize_saved at;
+    int64_t chunks; /* of neighbouring vectors in an outer index */
+    const tsr_real *x, *y, *g;
+    tsr_real *out;
+} normalize_job;
+
+/* Sums of products a b of `columns` vectors that lie side by side, `inner` apart from row to row. */
+static void dots(const tsr_real *a, const tsr_real *b, const tsr_axis_view *view, int64_t columns, double *sums)
+{
+    for (int64_t j = 0; j < columns; j++) sums[j] = 0;
+    if (view->inner > 1) {
+        for (int64_t k = 0; k < view->length; k++)
+            for (int64_t j = 0; j < columns; j++)
+                sums[j] += (double)a[k * view->inner + j] * (double)b[k * view->inner + j];
+        return;
+    }
+    double lanes[LANES] = {0};
+    int64_t k = 0;
+    for (; k + LANES <= view->length; k += LANES)
+        for (int j = 0; j < LANES; j++) lanes[j] += (double)a[k + j] * (double)b[k + j];
+    for (; k < view->length; k++) lanes[0] += (double)a[k] * (double)b[k];
+    for (int j = 0; j < LANES; j++) sums[0] += lanes[j];
+}
+
+/* For squares that leave the range (of doubles only): the length by way of the largest value. */
+static double careful_length(const tsr_real *x, const tsr_axis_view *view)
+{
+    double largest = 0, sum = 0;
+    for (int64_t k = 0; k < view->length; k++) largest = fmax(largest, fabs((double)x[k * view->inner]));
+    for (int64_t k = 0; k < view->length && largest > 0; k++) {
+        const double ratio = (double)x[k * view->inner] / largest;
+        sum += ratio * ratio;
+    }
+    return largest * sqrt(sum);
+}
+
+static void forward_body(void *user, int64_t begin, int64_t end)
+{
+    const normalize_job *job = user;
+    const tsr_axis_view *view = &job->at.view;
+    for (int64_t item = begin; item < end; item++) {
+        const int64_t outer = item / job->chunks, first = item % job->chunks * COLUMNS;
+        const int64_t columns = view->inner - first < COLUMNS ? view->inner - first : COLUMNS;
+        const int64_t from = outer * view->length * view->inner + first, at = outer * view->inner + first;
+        double factor[COLUMNS];
+        dots(job->x + from, job->x + from, view, columns, factor);
+        for (int64_t j = 0; j < columns; j++) {
+            const bool plain = factor[j] > 1e-280 && factor[j] < 1e280;
+            const double length = plain ? sqrt(factor[j]) : careful_length(job->x + from + j, view);
+            job->at.too_short[at + j] = length < shortest;
+            job->at.length[at + j] = length < shortest ? shortest : length;
+            factor[j] = 1 / job->at.length[at + j];
+        }
+        for (int64_t k = 0; k < view->length; k++) {
+            const tsr_real *x = job->x + from + k * view->inner;
+            tsr_real *y = job->out + from + k * view->inner;
+            for (int64_t j = 0; j < columns; j++) y[j] = (tsr_real)((double)x[j] * factor[j]);
+        }
+    }
+}
+
+/* (g - y (y . g)) / length, and of a vector that is too short g / length. */
+static void backward_body(void *user, int64_t begin, int64_t end)
+{
+    const normalize_job *job = user;
+    const tsr_axis_view *view = &job->at.view;
+    for (int64_t item = begin; item < end; item++) {
+        const int64_t outer = item / job->chunks, first = item % job->chunks * COLUMNS;
+        const int64_t columns = view->inner - first < COLUMNS ? view->inner - first : COLUMNS;
+        const int64_t from = outer * view->length * view->inner + first, at = outer * view->inner + first;
+        double along[COLUMNS], factor[COLUMNS];
+        dots(job->y + from, job->g + from, view, columns, along);
+        for (int64_t j = 0; j < columns; j++) {
+            factor[j] = 1 / job->at.length[at + j];
+            if (job->at.too_short[at + j]) along[j] = 0;
+        }
+        for (int64_t k = 0; k < view->length; k++) {
+            const tsr_real *y = job->y + from + k * view->inner, *g = job->g + from + k * view->inner;
+            tsr_real *out = job->out + from + k * view->inner;
+            for (int64_t j = 0; j < columns; j++)
+                out[j] = (tsr_real)(((double)g[j] - (double)y[j] * along[j]) * factor[j]);
+        }
+    }
+}
+
+static void run(tsr_node *n, normalize_job *job, tsr_loop_body body)
+{
+    const tsr_axis_view *view = &job->at.view;
+    job->chunks = view->inner > 0 ? (view->inner - 1) / COLUMNS + 1 : 0;
+    const double cost = 3 * (double)view->length * (double)(view->inner < COLUMNS ? view->inner : COLUMNS);
+    if (job->out) tsr_parallel(tsr_node_context(n), view->outer * job->chunks, tsr_grain(cost), body, job);
+}
+
+static void l2_normalize_backward(tsr_node *n)
+{
+    const normalize_saved *saved = tsr_saved(n);
+    normalize_job job = {.at = *saved, .y = tsr_data(tsr_result(n)), .g = tsr_data(tsr_cotangent(n)),
+                         .out = tsr_gradient(n, 0)};
+    run(n, &job, backward_body);
+}
+
+static const tsr_op l2_normalize_op = {.name = "l2_normalize", .backward = l2_normalize_backward};
+
+tsr_tensor *tsr_l2_normalize(tsr_tensor *x, int axis)
+{
+    tsr_node *n = tsr_begin(&l2_normalize_op, TSR_INPUTS(x));
+    if (tsr_dead(n)) return tsr_end(n);
+    const tsr_shape shape = tsr_shape_of(x);
+    const int asked = axis;
+    if (!tsr_find_axis(shape.rank, &axis))
+        return tsr_reject(n, "%s has no axis %d", tsr_shape_text(shape).text, asked);
+    normalize_saved *saved = tsr_save(n, sizeof *saved);
+    if (!saved) return tsr_end(n);
+    saved->view = tsr_view_axis(shape, axis);
+    const size_t vectors = (size_t)(saved->view.outer * saved->view.inner);
+    saved->length = tsr_save(n, vectors * sizeof *saved->length);
+    saved->too_short = tsr_save(n, vectors * sizeof *saved->too_short);
+    tsr_real *y = tsr_output(n, shape);
+    if (tsr_dead(n)) return tsr_end(n);
+    normalize_job job = {.at = *saved, .x = tsr_data(x), .out = y};
+    run(n, &job, forward_body);
+    return tsr_end(n);
+}

@@ -1,0 +1,120 @@
+/* Convolutions: messages, edges, and the same bits for any number of threads. */
+#include "tessera.h"
+#include "tests/test.h"
+
+#include <string.h>
+
+static tsr_tensor *zeros(tsr_context *ctx, tsr_shape shape)
+{
+    return tsr_zeros(ctx, shape);
+}
+
+TEST(conv_says_which_shapes_do_not_fit)
+{
+    tsr_context *ctx = tsr_open(NULL);
+    static const struct {
+        int64_t x[5], w[5], bias;
+        int rank, weight_rank;
+        tsr_conv_options options;
+        const char *message;
+    } cases[] = {
+        {{32, 96, 96, 3}, {7, 7, 1, 64}, 64, 4, 4, {.groups = 0},
+         "conv: input [32, 96, 96, 3] has 3 channels, weight [7, 7, 1, 64] expects 1 (groups = 1)"},
+        {{1, 4, 4, 3}, {5, 5, 3, 2}, 2, 4, 4, {.groups = 0},
+         "conv: input [1, 4, 4, 3] is smaller than the kernel of weight [5, 5, 3, 2] along spatial axis 0: 4 with padding, 5 with dilation 1"},
+        {{1, 8, 8, 3}, {3, 3, 3, 2}, 5, 4, 4, {.groups = 0}, "conv: bias [5] for 2 filters, expected [2]"},
+        {{1, 8, 8, 4}, {3, 3, 2, 3}, 3, 4, 4, {.groups = 2}, "conv: 2 groups do not divide the 3 filters"},
+        {{1, 8, 8, 3}, {3, 3, 3, 2}, 2, 4, 4, {.stride = {-1, 1}}, "conv: stride -1, dilation 1, padding 0 and 0 along spatial axis 0"},
+        {{1, 8, 8, 3}, {3, 3, 3, 2}, 2, 4, 4, {.padding = {0, -2}}, "along spatial axis 1"},
+        {{8, 3}, {3, 3, 3, 2}, 2, 2, 4, {.groups = 0}, "conv: input [8, 3] and weight [3, 3, 3, 2]: needs [N, S..., C]"},
+        {{1, 8, 8, 3}, {3, 3, 2}, 2, 4, 3, {.groups = 0}, "a weight of the same rank"},
+        {{1, 8, 8, 3}, {0, 3, 3, 2}, 2, 4, 4, {.groups = 0}, "has an empty kernel"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        tsr_conv(zeros(ctx, tsr_make_shape(cases[i].rank, cases[i].x)), zeros(ctx, tsr_make_shape(cases[i].weight_rank, cases[i].w)),
+                 zeros(ctx, TSR_SHAPE(cases[i].bias)), &cases[i].options);
+        CHECK_CONTAINS(tsr_error(ctx), cases[i].message);
+        tsr_clear_error(ctx);
+    }
+    tsr_conv(zeros(ctx, TSR_SHAPE(1, 3, 3, 1)), NULL, NULL, NULL);
+    CHECK_TEXT(tsr_error(ctx), "conv: input 1 is NULL");
+    tsr_close(ctx);
+}
+
+TEST(conv_transpose_and_local_say_what_does_not_fit)
+{
+    tsr_context *ctx = tsr_open(NULL);
+    tsr_conv_transpose(zeros(ctx, TSR_SHAPE(1, 3, 3, 4)), zeros(ctx, TSR_SHAPE(3, 3, 2, 5)), NULL, NULL);
+    CHECK_CONTAINS(tsr_error(ctx), "conv_transpose: input [1, 3, 3, 4] has 4 channels, weight [3, 3, 2, 5] expects 5");
+    tsr_clear_error(ctx);
+    tsr_conv_transpose(zeros(ctx, TSR_SHAPE(1, 3, 3, 4)), zeros(ctx, TSR_SHAPE(3, 3, 2, 4)), NULL, &(tsr_conv_options){.output_padding = {1, 0}});
+    CHECK_CONTAINS(tsr_error(ctx), "output_padding 1 along spatial axis 0");
+    tsr_clear_error(ctx);
+    tsr_conv_transpose(zeros(ctx, TSR_SHAPE(1, 1, 1, 4)), zeros(ctx, TSR_SHAPE(1, 1, 2, 4)), NULL, &(tsr_conv_options){.padding = {1, 1}});
+    CHECK_CONTAINS(tsr_error(ctx), "leave nothing along spatial axis 0");
+    tsr_clear_error(ctx);
+    tsr_locally_connected(zeros(ctx, TSR_SHAPE(1, 5, 5, 2)), zeros(ctx, TSR_SHAPE(2, 3, 3, 3, 2, 4)), NULL, NULL);
+    CHECK_CONTAINS(tsr_error(ctx), "expected [3, 3, KH, KW, 2, O]");
+    tsr_clear_error(ctx);
+    tsr_locally_connected(zeros(ctx, TSR_SHAPE(1, 5, 5, 2)), zeros(ctx, TSR_SHAPE(3, 3, 3, 3, 2, 4)), zeros(ctx, TSR_SHAPE(4)), NULL);
+    CHECK_CONTAINS(tsr_error(ctx), "bias [4], expected [3, 3, 4]");
+    tsr_close(ctx);
+}
+
+TEST(conv_of_an_empty_batch_is_empty_and_differentiable)
+{
+    tsr_context *ctx = tsr_open(NULL);
+    tsr_tensor *x = zeros(ctx, TSR_SHAPE(0, 5, 5, 2)), *w = tsr_watch(tsr_full(ctx, TSR_SHAPE(3, 3, 2, 4), 1));
+    tsr_tensor *y = tsr_conv(x, w, NULL, NULL);
+    CHECK(tsr_same_shape(tsr_shape_of(y), TSR_SHAPE(0, 3, 3, 4)));
+    CHECK(tsr_backward(tsr_sum(y, NULL)));
+    for (int64_t i = 0; i < tsr_size(w); i++) CHECK_EQUAL(tsr_data(tsr_grad(w))[i], 0);
+    tsr_close(ctx);
+}
+
+/* Result and three gradients of one op, one after another. */
+static void run(int threads, int kind, tsr_real *out, int64_t room)
+{
+    tsr_context *ctx = tsr_open(&(tsr_options){.seed = 1, .threads = threads});
+    tsr_tensor *x = tsr_watch(tsr_normal(ctx, TSR_SHAPE(3, 33, 29, 8), 0, 1, 1));
+    const tsr_conv_options o = {.padding = {1, 1}, .stride = {kind == 1 ? 2 : 1, 1}, .groups = kind == 1 ? 2 : 1, .activation = TSR_RELU};
+    const tsr_shape weight = kind == 2   ? TSR_SHAPE(33, 29, 3, 3, 8, 4)
+                             : kind == 1 ? TSR_SHAPE(3, 3, 4, 12)
+                             : kind == 0 ? TSR_SHAPE(3, 3, 8, 12)
+                                         : TSR_SHAPE(3, 3, 5, 8);
+    tsr_tensor *w = tsr_watch(tsr_normal(ctx, weight, 0, 1, 2));
+    tsr_tensor *b = tsr_watch(tsr_normal(ctx, kind == 2 ? TSR_SHAPE(33, 29, 4) : TSR_SHAPE(kind == 3 ? 5 : 12), 0, 1, 3));
+    tsr_tensor *y = kind == 2 ? tsr_locally_connected(x, w, b, &o) : kind == 3 ? tsr_conv_transpose(x, w, b, &o) : tsr_conv(x, w, b, &o);
+    tsr_backward_from(y, tsr_normal(ctx, tsr_shape_of(y), 0, 1, 4));
+    test_check(!tsr_error(ctx), tsr_error(ctx) ? tsr_error(ctx) : "", __FILE__, __LINE__);
+    tsr_tensor *parts[] = {y, tsr_grad(x), tsr_grad(w), tsr_grad(b)};
+    for (int i = 0; i < 4 && tsr_size(parts[i]) <= room; i++) {
+        tsr_copy_out(parts[i], out, tsr_size(parts[i]));
+        out += tsr_size(parts[i]);
+        room -= tsr_size(parts[i]);
+    }
+    tsr_close(ctx);
+}
+
+TEST(conv_gives_the_same_bits_for_1_and_3_threads)
+{
+    enum { ROOM = 400000 };
+    static tsr_real one[ROOM], three[ROOM];
+    for (int kind = 0; kind < 4; kind++) {
+        memset(one, 0, sizeof one);
+        memset(three, 0, sizeof three);
+        run(1, kind, one, ROOM);
+        run(3, kind, three, ROOM);
+        CHECK(memcmp(one, three, sizeof one) == 0);
+    }
+}
+
+TEST(conv_of_a_frozen_weight_computes_no_weight_gradient)
+{
+    tsr_context *ctx = tsr_open(NULL);
+    tsr_tensor *x = tsr_watch(tsr_normal(ctx, TSR_SHAPE(1, 6, 6, 2), 0, 1, 1)), *w = tsr_normal(ctx, TSR_SHAPE(3, 3, 2, 4), 0, 1, 2);
+    CHECK(tsr_backward(tsr_sum(tsr_conv(x, w, NULL, NULL), NULL)));
+    CHECK(tsr_grad(x) != NULL);
+    CHECK(tsr_grad(w) == NULL);
+    tsr_close(ctx);
+}
