@@ -28,7 +28,7 @@ ifneq ($(SANITIZE),)
   ALL_CFLAGS += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=undefined
 endif
 
-OBJ := $(BUILD)/$(REAL)
+OBJ := $(BUILD)/$(REAL)/objects
 LIB := $(OUT)/libtessera.a
 LIB_SOURCES := $(wildcard core/*.c core/kernels/*.c ops/*.c nn/*.c optim/*.c)
 COMMON_SOURCES := $(wildcard apps/common/*.c)

@@ -66,11 +66,11 @@ static void forward_body(void *user, int64_t begin, int64_t end)
             job->at.length[at + j] = length < shortest ? shortest : length;
             factor[j] = 1 / job->at.length[at + j];
         }
-        for (int64_t k = 0; k < view->length; k++) {
-            const tsr_real *x = job->x + from + k * view->inner;
-            tsr_real *y = job->out + from + k * view->inner;
+        const tsr_real *x = job->x + from;
+        tsr_real *y = job->out + from;
+        for (int64_t k = 0; k < view->length && view->inner == 1; k++) y[k] = (tsr_real)((double)x[k] * factor[0]);
+        for (int64_t k = 0; k < view->length && view->inner > 1; k++, x += view->inner, y += view->inner)
             for (int64_t j = 0; j < columns; j++) y[j] = (tsr_real)((double)x[j] * factor[j]);
-        }
     }
 }
 
@@ -89,11 +89,14 @@ static void backward_body(void *user, int64_t begin, int64_t end)
             factor[j] = 1 / job->at.length[at + j];
             if (job->at.too_short[at + j]) along[j] = 0;
         }
-        for (int64_t k = 0; k < view->length; k++) {
-            const tsr_real *y = job->y + from + k * view->inner, *g = job->g + from + k * view->inner;
-            tsr_real *out = job->out + from + k * view->inner;
+        const tsr_real *y = job->y + from, *g = job->g + from;
+        tsr_real *out = job->out + from;
+        for (int64_t k = 0; k < view->length && view->inner == 1; k++)
+            out[k] = (tsr_real)(((double)g[k] - (double)y[k] * along[0]) * factor[0]);
+        for (int64_t k = 0; k < view->length && view->inner > 1; k++) {
+            const int64_t at_row = k * view->inner;
             for (int64_t j = 0; j < columns; j++)
-                out[j] = (tsr_real)(((double)g[j] - (double)y[j] * along[j]) * factor[j]);
+                out[at_row + j] = (tsr_real)(((double)g[at_row + j] - (double)y[at_row + j] * along[j]) * factor[j]);
         }
     }
 }

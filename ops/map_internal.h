@@ -1,5 +1,5 @@
 /* Element-wise work, and folds (sums, maxima) of it, in one place: an op of binary.c, unary.c, activation.c or
- * reduce.c is a few row functions, which map.c calls in parallel on blocks of values, with broadcasting already undone. */
+ * reduce.c is a few row functions, which map.c calls in parallel on blocks of values, with broadcasting undone. */
 #ifndef TESSERA_OPS_MAP_INTERNAL_H
 #define TESSERA_OPS_MAP_INTERNAL_H
 

@@ -188,7 +188,7 @@ tsr_tensor *tsr_max_unpool(tsr_tensor *x, tsr_tensor *indices, const int64_t *si
 tsr_tensor *tsr_adaptive_avg_pool(tsr_tensor *x, const int64_t *size);
 tsr_tensor *tsr_adaptive_max_pool(tsr_tensor *x, const int64_t *size);
 
-/* ---- normalisation (norm.c, lrn.c) ---------------------------------------------------------------------------------------- */
+/* ---- normalisation (batch_norm.c, norm.c, lrn.c, l2_normalize.c) ------------------------------------------------- */
 
 typedef struct tsr_norm_options {
     double eps;                 /* default 1e-5 */
@@ -201,7 +201,7 @@ typedef struct tsr_norm_options {
 
 /* (x - mean) / sqrt(var + eps) * scale + shift per channel, x [N, S..., C], all other [C]; scale and shift may be NULL
  * together. In training the statistics are the batch's, and running_mean and running_var (unbiased) are moved towards
- * them in place (may be NULL together; not in a TSR_NO_GRAD scope of the gradient checker). Ioffe and Szegedy 2015. */
+ * them in place (may be NULL together; the result does not depend on them). Ioffe and Szegedy 2015. */
 typedef struct tsr_batch_norm_state {
     tsr_tensor *scale, *shift, *running_mean, *running_var;
 } tsr_batch_norm_state;
@@ -226,7 +226,7 @@ tsr_tensor *tsr_lrn(tsr_tensor *x, const tsr_lrn_options *options);
 /* x / max(|x|, 1e-12) along an axis; at 0 result and gradient are finite. Schroff et al. 2015, section 3. */
 tsr_tensor *tsr_l2_normalize(tsr_tensor *x, int axis);
 
-/* ---- losses (loss.c, pair_loss.c, image_loss.c): one value unless said otherwise --------------------------------------- */
+/* ---- losses (loss.c, pair_loss.c, triplet.c, image_loss.c): one value unless said otherwise ---------------------- */
 
 typedef enum tsr_reduction {
     TSR_REDUCE_MEAN, /* the default */

@@ -4,41 +4,29 @@
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
-/* ---- runs: values of a patch that lie side by side -------------------------------------------------------------------- */
+/* ---- segments: values of a patch that lie side by side ---------------------------------------------------------------- */
 
-enum { SHORT_RUN = 64 };
-
-/* A run is the channels of one tap, or, where these are few, of a whole line of neighbouring taps. */
-typedef struct runs {
-    int64_t taps;   /* runs per line of taps */
-    int64_t length; /* values of one */
-} runs;
-
-static runs runs_of(const tsr_patches *p)
-{
-    const tsr_reach *line = &p->axes[2];
-    if (line->gap == 1 && p->pixel == p->channels && line->taps * p->channels <= SHORT_RUN)
-        return (runs){1, line->taps * p->channels};
-    return (runs){line->taps, p->channels};
-}
-
-/* Part of a run: where it lies from the first value that a patch reads, and which lines of taps it belongs to. */
+/* A run is the channels of one tap or, where these touch, of a line of taps. A segment is a part of one: where it lies from
+ * the first value that the patch reads. */
 typedef struct segment {
     int64_t i0, i1;         /* pixels */
     int64_t offset, length; /* values */
 } segment;
 
 /* The part of [k, k_end) within the run that value k of a patch belongs to. */
-static segment segment_at(const tsr_patches *p, const runs *r, int64_t k, int64_t k_end)
+static segment segment_at(const tsr_patches *p, int64_t k, int64_t k_end)
 {
-    const int64_t run = k / r->length, within = k % r->length, line = run / r->taps;
+    const bool touch = p->axes[2].gap == 1 && p->pixel == p->channels;
+    const int64_t runs = touch ? 1 : p->axes[2].taps, length = touch ? p->axes[2].taps * p->channels : p->channels;
+    const int64_t run = k / length, within = k % length, line = run / runs;
     return (segment){.i0 = line / p->axes[1].taps * p->axes[0].gap,
                      .i1 = line % p->axes[1].taps * p->axes[1].gap,
-                     .offset = run % r->taps * p->axes[2].gap * p->pixel + within,
-                     .length = least(r->length - within, k_end - k)};
+                     .offset = run % runs * p->axes[2].gap * p->pixel + within,
+                     .length = least(length - within, k_end - k)};
 }
 
-/* Where a patch begins: its image, its lines of pixels (may be outside), its first value in the line (may be outside). */
+/* ---- stretches: patches that lie side by side ------------------------------------------------------------------------- */
+
 typedef struct place {
     int64_t n, p[3];
 } place;
@@ -54,22 +42,28 @@ static place place_of(const tsr_patches *p, int64_t patch)
     return at;
 }
 
-/* Past `count` patches of one line, to the next line if that was its end. */
-static void advance(const tsr_patches *p, place *at, int64_t count)
-{
-    at->p[2] += count;
-    if (at->p[2] < p->axes[2].positions) return;
-    at->p[2] = 0;
-    if (++at->p[1] < p->axes[1].positions) return;
-    at->p[1] = 0;
-    if (++at->p[0] < p->axes[0].positions) return;
-    at->p[0] = 0;
-    at->n++;
-}
+/* A part of a line of patches. */
+typedef struct stretch {
+    int64_t n, i0, i1; /* image, and first lines of pixels (may be outside) */
+    int64_t at, count; /* first value of the first patch within the line (may be outside); patches */
+} stretch;
 
-static int64_t first_pixel(const tsr_patches *p, const place *at, int axis)
+/* The next patches, at most so many and of one line; goes past them. */
+static stretch next_stretch(const tsr_patches *p, place *at, int64_t most)
 {
-    return p->axes[axis].first + at->p[axis] * p->axes[axis].step;
+    const tsr_reach *a = p->axes;
+    const stretch s = {.n = at->n, .i0 = a[0].first + at->p[0] * a[0].step, .i1 = a[1].first + at->p[1] * a[1].step,
+                       .at = (a[2].first + at->p[2] * a[2].step) * p->pixel, .count = least(a[2].positions - at->p[2], most)};
+    at->p[2] += s.count;
+    for (int i = 2; i > 0 && at->p[i] == a[i].positions; i--) {
+        at->p[i] = 0;
+        at->p[i - 1]++;
+    }
+    if (at->p[0] == a[0].positions) {
+        at->p[0] = 0;
+        at->n++;
+    }
+    return s;
 }
 
 static bool outside(int64_t i, int64_t length)
@@ -77,44 +71,99 @@ static bool outside(int64_t i, int64_t length)
     return (uint64_t)i >= (uint64_t)length;
 }
 
-static const tsr_real *line_at(const tsr_patches *p, int64_t n, int64_t i0, int64_t i1)
+/* The line of pixels that a stretch reads a segment from; NULL: outside. */
+static const tsr_real *line_of(const tsr_patches *p, const stretch *from, const segment *s)
 {
-    return p->image + ((n * p->axes[0].in + i0) * p->axes[1].in + i1) * p->axes[2].in * p->pixel;
+    const int64_t i0 = from->i0 + s->i0, i1 = from->i1 + s->i1;
+    if (outside(i0, p->axes[0].in) || outside(i1, p->axes[1].in)) return NULL;
+    return p->image + ((from->n * p->axes[0].in + i0) * p->axes[1].in + i1) * p->axes[2].in * p->pixel;
 }
 
 /* ---- patches as rows -------------------------------------------------------------------------------------------------- */
 
-typedef struct patch {
-    int64_t n, i0, i1, at; /* image, first line, first value within the line */
-} patch;
-
-/* Where the segment of a patch lies; NULL: all outside. What is partly outside (whole lines of taps) is put into `edge`. */
-static const tsr_real *find_segment(const tsr_patches *p, const patch *from, const segment *s, tsr_real *edge)
+/* out[d * tile + r] = from[d + r * step] for r < tile; called with constant tiles. */
+static inline void turn_spaced(const tsr_real *from, int64_t step, int64_t depth, tsr_real *out, const int tile)
 {
-    const int64_t i0 = from->i0 + s->i0, i1 = from->i1 + s->i1, at = from->at + s->offset;
+    for (int64_t d = 0; d < depth; d++, from++, out += tile) {
+        if (step == 1) memcpy(out, from, (size_t)tile * sizeof *out);
+        else
+            for (int r = 0; r < tile; r++) out[r] = from[r * step];
+    }
+}
+
+static void pack_spaced(const tsr_real *from, int64_t step, int64_t depth, int tile, tsr_real *out)
+{
+    switch (tile) {
+    case 4: turn_spaced(from, step, depth, out, 4); break;
+    case 6: turn_spaced(from, step, depth, out, 6); break;
+    case 8: turn_spaced(from, step, depth, out, 8); break;
+    case 14: turn_spaced(from, step, depth, out, 14); break;
+    case 16: turn_spaced(from, step, depth, out, 16); break;
+    case 32: turn_spaced(from, step, depth, out, 32); break;
+    default: turn_spaced(from, step, depth, out, tile); break;
+    }
+}
+
+typedef struct panel {
+    int64_t count;
+    stretch stretches[TSR_MAX_TILE];
+} panel;
+
+/* What of a segment is inside, for the patches of which some is not. */
+static void pack_edges(const tsr_patches *p, const panel *from, const segment *s, int tile, tsr_real *out)
+{
     const int64_t line_size = p->axes[2].in * p->pixel;
-    if (outside(i0, p->axes[0].in) || outside(i1, p->axes[1].in) || at >= line_size || at + s->length <= 0) return NULL;
-    const tsr_real *line = line_at(p, from->n, i0, i1);
-    if (at >= 0 && at + s->length <= line_size) return line + at;
-    for (int64_t k = 0; k < s->length; k++) edge[k] = outside(at + k, line_size) ? 0 : line[at + k];
-    return edge;
+    for (int64_t i = 0; i < from->count; i++) {
+        const tsr_real *line = line_of(p, &from->stretches[i], s);
+        int64_t at = from->stretches[i].at + s->offset;
+        for (int64_t r = 0; r < from->stretches[i].count; r++, out++, at += p->axes[2].step * p->pixel) {
+            if (!line || (at >= 0 && at + s->length <= line_size)) continue;
+            for (int64_t d = at < 0 ? -at : 0; d < s->length && at + d < line_size; d++) out[d * tile] = line[at + d];
+        }
+    }
+}
+
+static void pack_segment(const tsr_patches *p, const panel *from, const segment *s, int tile, tsr_real *out)
+{
+    enum { SHORT = 16 };
+    const tsr_real *rows[TSR_MAX_TILE] = {0};
+    const int64_t line_size = p->axes[2].in * p->pixel, step = p->axes[2].step * p->pixel;
+    bool edges = false;
+    int64_t row = 0;
+    for (int64_t i = 0; i < from->count; i++) {
+        const stretch *t = &from->stretches[i];
+        const tsr_real *line = line_of(p, t, s);
+        const int64_t at = t->at + s->offset, last = at + (t->count - 1) * step;
+        if (line && at >= 0 && last + s->length <= line_size) {
+            if (t->count == tile && (step == 1 || s->length < SHORT)) {
+                pack_spaced(line + at, step, s->length, tile, out);
+                return;
+            }
+            for (int64_t r = 0; r < t->count; r++) rows[row + r] = line + at + r * step;
+        } else if (line) {
+            edges = true;
+            for (int64_t r = 0; r < t->count; r++) {
+                const int64_t here = at + r * step;
+                if (here >= 0 && here + s->length <= line_size) rows[row + r] = line + here;
+            }
+        }
+        row += t->count;
+    }
+    tsr_pack_rows(rows, tile, s->length, out);
+    if (edges) pack_edges(p, from, s, tile, out);
 }
 
 static void pack_rows(const tsr_factor *self, const tsr_block_of *block, tsr_real *out)
 {
     const tsr_patches *p = self->user;
-    const runs r = runs_of(p);
-    patch patches[TSR_MAX_TILE];
-    const tsr_real *rows[TSR_MAX_TILE] = {0};
-    tsr_real edges[TSR_MAX_TILE][SHORT_RUN];
+    panel from = {0};
     place at = place_of(p, block->row);
-    for (int64_t i = 0; i < block->rows; i++, advance(p, &at, 1))
-        patches[i] = (patch){at.n, first_pixel(p, &at, 0), first_pixel(p, &at, 1), first_pixel(p, &at, 2) * p->pixel};
+    for (int64_t row = 0; row < block->rows; row += from.stretches[from.count++].count)
+        from.stretches[from.count] = next_stretch(p, &at, block->rows - row);
     const int64_t end = block->k + block->depth;
     for (int64_t k = block->k; k < end;) {
-        const segment s = segment_at(p, &r, k, end);
-        for (int64_t i = 0; i < block->rows; i++) rows[i] = find_segment(p, &patches[i], &s, edges[i]);
-        tsr_pack_rows(rows, block->tile, s.length, out);
+        const segment s = segment_at(p, k, end);
+        pack_segment(p, &from, &s, block->tile, out);
         k += s.length;
         out += s.length * block->tile;
     }
@@ -145,33 +194,21 @@ static void copy_patches(const tsr_real *from, int64_t step, int64_t count, int 
     }
 }
 
-/* Part of a line of neighbouring patches. */
-typedef struct stretch {
-    int64_t n, i0, i1; /* image and first lines */
-    int64_t at, count; /* first value of the first patch within the line; patches */
-} stretch;
-
 /* The values of a segment for each patch of a stretch. */
 static void pack_stretch(const tsr_patches *p, const stretch *from, const segment *s, int tile, tsr_real *out)
 {
-    const int64_t i0 = from->i0 + s->i0, i1 = from->i1 + s->i1, step = p->axes[2].step * p->pixel;
-    const int64_t line_size = p->axes[2].in * p->pixel, room = line_size - s->length;
+    const int64_t line_size = p->axes[2].in * p->pixel, room = line_size - s->length, step = p->axes[2].step * p->pixel;
     const int length = (int)s->length;
-    int64_t at = from->at + s->offset, d = 0;
-    if (outside(i0, p->axes[0].in) || outside(i1, p->axes[1].in)) {
-        for (; d < from->count; d++)
-            for (int v = 0; v < length; v++) out[d * tile + v] = 0;
-        return;
-    }
-    const tsr_real *line = line_at(p, from->n, i0, i1);
-    while (d < from->count) {
-        if (at >= 0 && at <= room) {
+    const tsr_real *line = line_of(p, from, s);
+    int64_t at = from->at + s->offset;
+    for (int64_t d = 0; d < from->count;) {
+        if (line && at >= 0 && at <= room) {
             const int64_t inside = least(from->count - d, (room - at) / step + 1);
             copy_patches(line + at, step, inside, tile, out + d * tile, length);
             d += inside;
             at += inside * step;
         } else {
-            for (int v = 0; v < length; v++) out[d * tile + v] = outside(at + v, line_size) ? 0 : line[at + v];
+            for (int v = 0; v < length; v++) out[d * tile + v] = !line || outside(at + v, line_size) ? 0 : line[at + v];
             d++;
             at += step;
         }
@@ -181,24 +218,17 @@ static void pack_stretch(const tsr_patches *p, const stretch *from, const segmen
 static void pack_columns(const tsr_factor *self, const tsr_block_of *block, tsr_real *out)
 {
     const tsr_patches *p = self->user;
-    const runs r = runs_of(p);
     segment segments[TSR_MAX_TILE];
     int count = 0;
     const int64_t end = block->row + block->rows;
-    for (int64_t row = block->row; row < end; row += segments[count++].length) segments[count] = segment_at(p, &r, row, end);
+    for (int64_t row = block->row; row < end; row += segments[count++].length) segments[count] = segment_at(p, row, end);
     place at = place_of(p, block->k);
     for (int64_t d = 0; d < block->depth;) {
-        const stretch from = {.n = at.n, .i0 = first_pixel(p, &at, 0), .i1 = first_pixel(p, &at, 1),
-                              .at = first_pixel(p, &at, 2) * p->pixel,
-                              .count = least(p->axes[2].positions - at.p[2], block->depth - d)};
+        const stretch from = next_stretch(p, &at, block->depth - d);
         tsr_real *to = out + d * block->tile;
-        for (int i = 0; i < count; i++) {
-            pack_stretch(p, &from, &segments[i], block->tile, to);
-            to += segments[i].length;
-        }
+        for (int i = 0; i < count; to += segments[i++].length) pack_stretch(p, &from, &segments[i], block->tile, to);
         for (int64_t i = 0; block->rows < block->tile && i < from.count; i++, to += block->tile)
             memset(to, 0, (size_t)(block->tile - block->rows) * sizeof *to);
-        advance(p, &at, from.count);
         d += from.count;
     }
 }

@@ -52,7 +52,7 @@ static double distance_to_segment(point p, point a, point b)
     return hypot(p.x - a.x - along * dx, p.y - a.y - along * dy);
 }
 
-/* So far outside a picture that it makes no visible difference where, and not so far that squares overflow. */
+/* Far outside a picture it makes no visible difference where exactly, and squares must not overflow. */
 static point within_reach(point p)
 {
     return (point){within(p.x, -1e7, 1e7), within(p.y, -1e7, 1e7)};

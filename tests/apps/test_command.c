@@ -167,7 +167,7 @@ TEST(command_refuses_numbers_that_their_type_cannot_hold)
         app_error error = {""};
         snprintf(argument, sizeof argument, "%s", wrong[i]);
         CHECK(!command_parse(&c, 1, (char *[]){argument}, &error));
-        CHECK_CONTAINS(error.text, i < 2 ? "bench: --count wants a whole number, not \"" : "wants a number, not \"");
+        CHECK_CONTAINS(error.text, i < 2 ? "--count wants a whole number, not \"" : "wants a number, not \"");
     }
     app_error error = {""};
     CHECK(command_parse(&c, 2, (char *[]){"--count=-2147483648", "--rate=-1e300"}, &error));

@@ -26,7 +26,7 @@ GRADCHECK(matmul)
     matmul_case(ctx, TSR_SHAPE(2, 4), TSR_SHAPE(3, 4, 5), false, false);
     matmul_case(ctx, TSR_SHAPE(2, 1, 2, 3), TSR_SHAPE(4, 3, 2), false, false);
     matmul_case(ctx, TSR_SHAPE(4, 3, 2), TSR_SHAPE(2, 1, 5, 3), true, true);
-    matmul_case(ctx, TSR_SHAPE(1, 3, 1, 2), TSR_SHAPE(2, 1, 4, 2, 3), false, false);
+    matmul_case(ctx, TSR_SHAPE(3, 1, 1, 2), TSR_SHAPE(2, 1, 4, 2, 3), false, false);
     gradcheck_case(ctx, square_of, 1, (tsr_tensor *[]){gradcheck_normal(ctx, TSR_SHAPE(2, 3, 3))});
 }
 

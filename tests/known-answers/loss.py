@@ -84,7 +84,7 @@ def hardest(d, labels):
 
 
 miners = {"semi_hard": semi_hard, "hardest": hardest, "all": lambda d, labels: valid(labels)}
-batches = {"some": (torch.randint(0, 5, (24,)).double(), 5), "wide": (torch.arange(40).fmod(9), 40),
+batches = {"some": (torch.randint(0, 5, (20,)).double(), 5), "wide": (torch.arange(34).fmod(9), 17),
            "lone": (torch.tensor([4., 4., 2., -1., 0.5]), 3)}
 for batch, (labels, width) in batches.items():
     e = F.normalize(torch.randn(len(labels), width), dim=1)

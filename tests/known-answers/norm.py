@@ -23,7 +23,7 @@ def batch(x, scale=None, shift=None, **options):
 
 case("batch_norm", batch, torch.randn(3, 4, 5, 3), *affine(3))
 case("batch_norm_plain", batch, torch.randn(7, 4))
-case("batch_norm_wide", lambda *in_: batch(*in_, eps=0.01), torch.randn(2, 9, 70), *affine(70))
+case("batch_norm_wide", lambda *in_: batch(*in_, eps=0.01), torch.randn(2, 3, 70), *affine(70))
 case("batch_norm_relu", lambda *in_: batch(*in_).relu(), torch.randn(3, 2, 3, 5, 4), *affine(4))
 case("batch_norm_far", batch, 4096 + torch.randint(-8, 9, (11, 2, 3)) / 16, *affine(3))  # exact in float
 

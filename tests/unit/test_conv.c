@@ -21,9 +21,9 @@ TEST(conv_says_which_shapes_do_not_fit)
         {{32, 96, 96, 3}, {7, 7, 1, 64}, 64, 4, 4, {.groups = 0},
          "conv: input [32, 96, 96, 3] has 3 channels, weight [7, 7, 1, 64] expects 1 (groups = 1)"},
         {{1, 4, 4, 3}, {5, 5, 3, 2}, 2, 4, 4, {.groups = 0},
-         "conv: input [1, 4, 4, 3] is smaller than the kernel of weight [5, 5, 3, 2] along spatial axis 0: 4 with padding, 5 with dilation 1"},
-        {{1, 8, 8, 3}, {3, 3, 3, 2}, 5, 4, 4, {.groups = 0}, "conv: bias [5] for 2 filters, expected [2]"},
-        {{1, 8, 8, 4}, {3, 3, 2, 3}, 3, 4, 4, {.groups = 2}, "conv: 2 groups do not divide the 3 filters"},
+         "conv: input [1, 4, 4, 3] is smaller than the kernel [5, 5] (dilation 1, padding 0)"},
+        {{1, 8, 8, 3}, {3, 3, 3, 2}, 5, 4, 4, {.groups = 0}, "conv: bias [5] is not [2], one value per output channel"},
+        {{1, 8, 8, 4}, {3, 3, 2, 3}, 3, 4, 4, {.groups = 2}, "conv: 2 groups do not divide the 4 channels of input [1, 8, 8, 4] and the 3 that weight [3, 3, 2, 3] makes"},
         {{1, 8, 8, 3}, {3, 3, 3, 2}, 2, 4, 4, {.stride = {-1, 1}}, "conv: stride -1, dilation 1, padding 0 and 0 along spatial axis 0"},
         {{1, 8, 8, 3}, {3, 3, 3, 2}, 2, 4, 4, {.padding = {0, -2}}, "along spatial axis 1"},
         {{8, 3}, {3, 3, 3, 2}, 2, 2, 4, {.groups = 0}, "conv: input [8, 3] and weight [3, 3, 3, 2]: needs [N, S..., C]"},
@@ -48,13 +48,13 @@ TEST(conv_transpose_and_local_say_what_does_not_fit)
     CHECK_CONTAINS(tsr_error(ctx), "conv_transpose: input [1, 3, 3, 4] has 4 channels, weight [3, 3, 2, 5] expects 5");
     tsr_clear_error(ctx);
     tsr_conv_transpose(zeros(ctx, TSR_SHAPE(1, 3, 3, 4)), zeros(ctx, TSR_SHAPE(3, 3, 2, 4)), NULL, &(tsr_conv_options){.output_padding = {1, 0}});
-    CHECK_CONTAINS(tsr_error(ctx), "output_padding 1 along spatial axis 0");
+    CHECK_CONTAINS(tsr_error(ctx), "output_padding 1 for spatial axis 0");
     tsr_clear_error(ctx);
     tsr_conv_transpose(zeros(ctx, TSR_SHAPE(1, 1, 1, 4)), zeros(ctx, TSR_SHAPE(1, 1, 2, 4)), NULL, &(tsr_conv_options){.padding = {1, 1}});
-    CHECK_CONTAINS(tsr_error(ctx), "leave nothing along spatial axis 0");
+    CHECK_CONTAINS(tsr_error(ctx), "has no output along spatial axis 0");
     tsr_clear_error(ctx);
     tsr_locally_connected(zeros(ctx, TSR_SHAPE(1, 5, 5, 2)), zeros(ctx, TSR_SHAPE(2, 3, 3, 3, 2, 4)), NULL, NULL);
-    CHECK_CONTAINS(tsr_error(ctx), "expected [3, 3, KH, KW, 2, O]");
+    CHECK_CONTAINS(tsr_error(ctx), "is for 2 x 3 positions, input [1, 5, 5, 2] with its kernel and these options has 3 x 3");
     tsr_clear_error(ctx);
     tsr_locally_connected(zeros(ctx, TSR_SHAPE(1, 5, 5, 2)), zeros(ctx, TSR_SHAPE(3, 3, 3, 3, 2, 4)), zeros(ctx, TSR_SHAPE(4)), NULL);
     CHECK_CONTAINS(tsr_error(ctx), "bias [4], expected [3, 3, 4]");

@@ -228,6 +228,20 @@ TEST(broadcasting_follows_numpy_for_random_shapes)
     CHECK_EQUAL(tsr_close(ctx), 0);
 }
 
+/* A row of 1031 is walked in blocks of 516 and 515, so some pieces of the loop begin with a shorter block. The second
+ * pass has another scalar, so that what the first left behind shows. */
+TEST(broadcasting_lays_values_out_anew_where_a_longer_block_follows)
+{
+    tsr_context *ctx = tsr_open(&(tsr_options){.threads = 3});
+    tsr_tensor *row = tsr_full(ctx, TSR_SHAPE(1031), 5), *column = tsr_zeros(ctx, TSR_SHAPE(200, 1));
+    for (int pass = 1; pass <= 2; pass++)
+        TSR_SCOPE(ctx) {
+            const tsr_tensor *y = tsr_where(column, row, tsr_full(ctx, TSR_SCALAR, pass));
+            for (int64_t i = 0; i < tsr_size(y); i++) CHECK_EQUAL(at(y, i), pass);
+        }
+    tsr_close(ctx);
+}
+
 /* ---- threads -------------------------------------------------------------------------------------------------- */
 
 /* Results and gradients of products that broadcast in different ways, one after the other. */
@@ -287,9 +301,13 @@ TEST(dropout_keeps_the_share_it_says_and_the_mean)
         TSR_SCOPE(ctx) {
             const double p = ((double[]){0.1, 0.5, 0.9})[i];
             tsr_tensor *y = tsr_dropout(tsr_full(ctx, TSR_SHAPE(100000), 1), p);
-            int64_t zeros = 0;
-            for (int64_t k = 0; k < tsr_size(y); k++) zeros += at(y, k) == 0;
+            int64_t zeros = 0, pairs = 0;
+            for (int64_t k = 0; k < tsr_size(y); k++) {
+                zeros += at(y, k) == 0;
+                pairs += k % 2 == 1 && at(y, k) == 0 && at(y, k - 1) == 0;
+            }
             CHECK_NEAR((double)zeros / 1e5, p, 0.006); /* four deviations */
+            CHECK_NEAR((double)pairs / 5e4, p * p, 0.009); /* neighbours are independent */
             CHECK_NEAR(tsr_item(tsr_mean(y, NULL)), 1, 0.05);
         }
     tsr_close(ctx);
