@@ -12,6 +12,10 @@ void tsr_parallel(tsr_context *ctx, int64_t count, int64_t grain, tsr_loop_body 
     if (count <= 0) return;
     if (grain < 1) grain = 1;
     const int64_t pieces = (count - 1) / grain + 1;
+    if (pieces == 1) { /* entering a parallel region, even of one thread, costs half a microsecond */
+        body(user, 0, count);
+        return;
+    }
 #ifdef _OPENMP
     const int threads = tsr_threads(ctx) < pieces ? tsr_threads(ctx) : (int)pieces;
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)

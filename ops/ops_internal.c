@@ -70,7 +70,10 @@ static void deactivate_body(void *user, int64_t begin, int64_t end)
         for (int64_t i = begin; i < end; i++) out[i] = g[i];
         break;
     case TSR_RELU:
-        for (int64_t i = begin; i < end; i++) out[i] = y[i] > 0 ? g[i] : 0;
+        for (int64_t i = begin; i < end; i++) {
+            const tsr_real arriving = g[i]; /* read in any case: no branch */
+            out[i] = y[i] > 0 ? arriving : 0;
+        }
         break;
     case TSR_SIGMOID:
         for (int64_t i = begin; i < end; i++) out[i] = g[i] * y[i] * (1 - y[i]);

@@ -6,23 +6,44 @@ static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* ---- segments: values of a patch that lie side by side ---------------------------------------------------------------- */
 
-/* A run is the channels of one tap or, where these touch, of a line of taps. A segment is a part of one: where it lies from
- * the first value that the patch reads. */
+/* A run is the channels of one tap or, where these touch, of a line of taps. */
+typedef struct run_place {
+    int64_t j0, j1, run, within; /* line of taps, run of it, value of that */
+    int64_t runs, length;        /* per line, values per run */
+} run_place;
+
+static run_place run_of(const tsr_patches *p, int64_t k)
+{
+    const bool touch = p->axes[2].gap == 1 && p->pixel == p->channels;
+    run_place at = {.runs = touch ? 1 : p->axes[2].taps, .length = touch ? p->axes[2].taps * p->channels : p->channels};
+    const int64_t run = k / at.length, line = run / at.runs;
+    at.within = k % at.length;
+    at.run = run % at.runs;
+    at.j1 = line % p->axes[1].taps;
+    at.j0 = line / p->axes[1].taps;
+    return at;
+}
+
+/* A part of a run, and where it lies from the first value that the patch reads. */
 typedef struct segment {
     int64_t i0, i1;         /* pixels */
     int64_t offset, length; /* values */
 } segment;
 
-/* The part of [k, k_end) within the run that value k of a patch belongs to. */
-static segment segment_at(const tsr_patches *p, int64_t k, int64_t k_end)
+/* The next values, at most so many and of one run; goes past them. */
+static segment next_segment(const tsr_patches *p, run_place *at, int64_t most)
 {
-    const bool touch = p->axes[2].gap == 1 && p->pixel == p->channels;
-    const int64_t runs = touch ? 1 : p->axes[2].taps, length = touch ? p->axes[2].taps * p->channels : p->channels;
-    const int64_t run = k / length, within = k % length, line = run / runs;
-    return (segment){.i0 = line / p->axes[1].taps * p->axes[0].gap,
-                     .i1 = line % p->axes[1].taps * p->axes[1].gap,
-                     .offset = run % runs * p->axes[2].gap * p->pixel + within,
-                     .length = least(length - within, k_end - k)};
+    const segment s = {.i0 = at->j0 * p->axes[0].gap, .i1 = at->j1 * p->axes[1].gap,
+                       .offset = at->run * p->axes[2].gap * p->pixel + at->within, .length = least(at->length - at->within, most)};
+    at->within += s.length;
+    if (at->within < at->length) return s;
+    at->within = 0;
+    if (++at->run < at->runs) return s;
+    at->run = 0;
+    if (++at->j1 < p->axes[1].taps) return s;
+    at->j1 = 0;
+    at->j0++;
+    return s;
 }
 
 /* ---- stretches: patches that lie side by side ------------------------------------------------------------------------- */
@@ -42,27 +63,36 @@ static place place_of(const tsr_patches *p, int64_t patch)
     return at;
 }
 
-/* A part of a line of patches. */
+/* Patches of one line, or, where each image has a single patch, of several images. */
 typedef struct stretch {
     int64_t n, i0, i1; /* image, and first lines of pixels (may be outside) */
     int64_t at, count; /* first value of the first patch within the line (may be outside); patches */
+    int64_t slide;     /* values from patch to patch within the line */
+    int64_t apart;     /* and in memory */
 } stretch;
 
-/* The next patches, at most so many and of one line; goes past them. */
+/* The next patches, at most so many; goes past them. */
 static stretch next_stretch(const tsr_patches *p, place *at, int64_t most)
 {
     const tsr_reach *a = p->axes;
-    const stretch s = {.n = at->n, .i0 = a[0].first + at->p[0] * a[0].step, .i1 = a[1].first + at->p[1] * a[1].step,
-                       .at = (a[2].first + at->p[2] * a[2].step) * p->pixel, .count = least(a[2].positions - at->p[2], most)};
+    stretch s = {.n = at->n, .i0 = a[0].first + at->p[0] * a[0].step, .i1 = a[1].first + at->p[1] * a[1].step,
+                 .at = (a[2].first + at->p[2] * a[2].step) * p->pixel};
+    if (a[0].positions * a[1].positions * a[2].positions == 1) {
+        s.count = most;
+        s.apart = a[0].in * a[1].in * a[2].in * p->pixel;
+        at->n += most;
+        return s;
+    }
+    s.count = least(a[2].positions - at->p[2], most);
+    s.slide = s.apart = a[2].step * p->pixel;
     at->p[2] += s.count;
-    for (int i = 2; i > 0 && at->p[i] == a[i].positions; i--) {
-        at->p[i] = 0;
-        at->p[i - 1]++;
-    }
-    if (at->p[0] == a[0].positions) {
-        at->p[0] = 0;
-        at->n++;
-    }
+    if (at->p[2] < a[2].positions) return s;
+    at->p[2] = 0;
+    if (++at->p[1] < a[1].positions) return s;
+    at->p[1] = 0;
+    if (++at->p[0] < a[0].positions) return s;
+    at->p[0] = 0;
+    at->n++;
     return s;
 }
 
@@ -116,9 +146,11 @@ static void pack_edges(const tsr_patches *p, const panel *from, const segment *s
     for (int64_t i = 0; i < from->count; i++) {
         const tsr_real *line = line_of(p, &from->stretches[i], s);
         int64_t at = from->stretches[i].at + s->offset;
-        for (int64_t r = 0; r < from->stretches[i].count; r++, out++, at += p->axes[2].step * p->pixel) {
+        const int64_t slide = from->stretches[i].slide, ahead = from->stretches[i].apart - slide;
+        for (int64_t r = 0; r < from->stretches[i].count; r++, out++, at += slide) {
             if (!line || (at >= 0 && at + s->length <= line_size)) continue;
-            for (int64_t d = at < 0 ? -at : 0; d < s->length && at + d < line_size; d++) out[d * tile] = line[at + d];
+            for (int64_t d = at < 0 ? -at : 0; d < s->length && at + d < line_size; d++)
+                out[d * tile] = line[r * ahead + at + d];
         }
     }
 }
@@ -126,29 +158,26 @@ static void pack_edges(const tsr_patches *p, const panel *from, const segment *s
 static void pack_segment(const tsr_patches *p, const panel *from, const segment *s, int tile, tsr_real *out)
 {
     enum { SHORT = 16 };
-    const tsr_real *rows[TSR_MAX_TILE] = {0};
-    const int64_t line_size = p->axes[2].in * p->pixel, step = p->axes[2].step * p->pixel;
+    const tsr_real *rows[TSR_MAX_TILE];
+    const int64_t line_size = p->axes[2].in * p->pixel;
     bool edges = false;
     int64_t row = 0;
     for (int64_t i = 0; i < from->count; i++) {
         const stretch *t = &from->stretches[i];
         const tsr_real *line = line_of(p, t, s);
-        const int64_t at = t->at + s->offset, last = at + (t->count - 1) * step;
-        if (line && at >= 0 && last + s->length <= line_size) {
-            if (t->count == tile && (step == 1 || s->length < SHORT)) {
-                pack_spaced(line + at, step, s->length, tile, out);
-                return;
-            }
-            for (int64_t r = 0; r < t->count; r++) rows[row + r] = line + at + r * step;
-        } else if (line) {
-            edges = true;
-            for (int64_t r = 0; r < t->count; r++) {
-                const int64_t here = at + r * step;
-                if (here >= 0 && here + s->length <= line_size) rows[row + r] = line + here;
-            }
+        const int64_t at = t->at + s->offset, most = line_size - s->length;
+        const bool inside = line && at >= 0 && at + (t->count - 1) * t->slide <= most;
+        if (inside && t->count == tile && (t->apart == 1 || s->length < SHORT)) {
+            pack_spaced(line + at, t->apart, s->length, tile, out);
+            return;
         }
-        row += t->count;
+        edges = edges || (line && !inside);
+        for (int64_t r = 0; r < t->count; r++, row++) {
+            const int64_t here = at + r * t->slide;
+            rows[row] = inside || (line && here >= 0 && here <= most) ? line + at + r * t->apart : NULL;
+        }
     }
+    for (; row < tile; row++) rows[row] = NULL;
     tsr_pack_rows(rows, tile, s->length, out);
     if (edges) pack_edges(p, from, s, tile, out);
 }
@@ -156,16 +185,16 @@ static void pack_segment(const tsr_patches *p, const panel *from, const segment 
 static void pack_rows(const tsr_factor *self, const tsr_block_of *block, tsr_real *out)
 {
     const tsr_patches *p = self->user;
-    panel from = {0};
+    panel from;
+    from.count = 0;
     place at = place_of(p, block->row);
     for (int64_t row = 0; row < block->rows; row += from.stretches[from.count++].count)
         from.stretches[from.count] = next_stretch(p, &at, block->rows - row);
-    const int64_t end = block->k + block->depth;
-    for (int64_t k = block->k; k < end;) {
-        const segment s = segment_at(p, k, end);
-        pack_segment(p, &from, &s, block->tile, out);
-        k += s.length;
-        out += s.length * block->tile;
+    run_place run = run_of(p, block->k);
+    for (int64_t d = 0; d < block->depth;) {
+        const segment s = next_segment(p, &run, block->depth - d);
+        pack_segment(p, &from, &s, block->tile, out + d * block->tile);
+        d += s.length;
     }
 }
 
@@ -197,20 +226,22 @@ static void copy_patches(const tsr_real *from, int64_t step, int64_t count, int 
 /* The values of a segment for each patch of a stretch. */
 static void pack_stretch(const tsr_patches *p, const stretch *from, const segment *s, int tile, tsr_real *out)
 {
-    const int64_t line_size = p->axes[2].in * p->pixel, room = line_size - s->length, step = p->axes[2].step * p->pixel;
+    const int64_t line_size = p->axes[2].in * p->pixel, most = line_size - s->length;
     const int length = (int)s->length;
     const tsr_real *line = line_of(p, from, s);
     int64_t at = from->at + s->offset;
+    const int64_t ahead = from->apart - from->slide;
     for (int64_t d = 0; d < from->count;) {
-        if (line && at >= 0 && at <= room) {
-            const int64_t inside = least(from->count - d, (room - at) / step + 1);
-            copy_patches(line + at, step, inside, tile, out + d * tile, length);
+        if (line && at >= 0 && at <= most) {
+            const int64_t inside = from->slide ? least(from->count - d, (most - at) / from->slide + 1) : from->count;
+            copy_patches(line + at, from->apart, inside, tile, out + d * tile, length);
             d += inside;
-            at += inside * step;
+            at += inside * from->slide;
         } else {
-            for (int v = 0; v < length; v++) out[d * tile + v] = !line || outside(at + v, line_size) ? 0 : line[at + v];
+            for (int v = 0; v < length; v++)
+                out[d * tile + v] = !line || outside(at + v, line_size) ? 0 : line[d * ahead + at + v];
             d++;
-            at += step;
+            at += from->slide;
         }
     }
 }
@@ -220,8 +251,9 @@ static void pack_columns(const tsr_factor *self, const tsr_block_of *block, tsr_
     const tsr_patches *p = self->user;
     segment segments[TSR_MAX_TILE];
     int count = 0;
-    const int64_t end = block->row + block->rows;
-    for (int64_t row = block->row; row < end; row += segments[count++].length) segments[count] = segment_at(p, row, end);
+    run_place run = run_of(p, block->row);
+    for (int64_t row = 0; row < block->rows; row += segments[count++].length)
+        segments[count] = next_segment(p, &run, block->rows - row);
     place at = place_of(p, block->k);
     for (int64_t d = 0; d < block->depth;) {
         const stretch from = next_stretch(p, &at, block->depth - d);

@@ -16,7 +16,7 @@
 typedef struct train_options {
     const char *data, *out, *mining;
     int skip, people, pictures, size, per_batch, per_person, steps, threads;
-    bool colour, no_flip;
+    bool grey, no_flip;
     double margin, lr, weight_decay, vary;
     uint64_t seed;
 } train_options;
@@ -25,11 +25,11 @@ static int parse(train_options *o, int count, char **arguments)
 {
     const option options[] = {
         {"data", OPTION_TEXT, &o->data, "folder with one folder of pictures per person; without it: built-in faces", "DIR", 0, 0, NULL},
-        {"people", OPTION_INT, &o->people, "train on the first N people in name order; 0: all (built-in: 800)", "N", 0, 1e6, NULL},
+        {"people", OPTION_INT, &o->people, "train on the first N people in name order; 0: all (built-in: 1000)", "N", 0, 1e6, NULL},
         {"skip-people", OPTION_INT, &o->skip, "leave out the first N people in name order", "N", 0, 1e6, NULL},
         {"pictures", OPTION_INT, &o->pictures, "pictures of each built-in person", "N", 2, 1000, NULL},
         {"size", OPTION_INT, &o->size, "side of the square that the net sees, pixels", "N", 16, 256, NULL},
-        {"colour", OPTION_FLAG, &o->colour, "see colours, not grey", NULL, 0, 0, NULL},
+        {"grey", OPTION_FLAG, &o->grey, "see no colours", NULL, 0, 0, NULL},
         {"steps", OPTION_INT, &o->steps, "batches to train on", "N", 1, 1e9, NULL},
         {"batch-people", OPTION_INT, &o->per_batch, "people in a batch", "N", 2, 4096, NULL},
         {"batch-pictures", OPTION_INT, &o->per_person, "pictures of each of them", "N", 2, 4096, NULL},
@@ -218,22 +218,22 @@ static bool train_on(const train_options *o, tsr_context *ctx, const pictures *s
 
 int facenet_train(int count, char **arguments)
 {
-    train_options o = {.out = "out", .mining = "semi-hard", .pictures = 12, .size = 48, .per_batch = 16, .per_person = 4,
-                       .steps = 1200, .margin = 0.2, .lr = 0.001, .weight_decay = 0.01, .vary = 1, .seed = 1};
+    train_options o = {.out = "out", .mining = "semi-hard", .pictures = 12, .size = 48, .per_batch = 32, .per_person = 4,
+                       .steps = 300, .margin = 0.2, .lr = 0.003, .weight_decay = 0.01, .vary = 1, .seed = 1};
     const int status = parse(&o, count, arguments);
     if (status != COMMAND_GO) return status;
     app_error error = {""};
     tsr_context *ctx = tsr_open(&(tsr_options){.seed = o.seed, .threads = o.threads});
     portraits data = {0};
-    const int drawn_people = o.people > 0 ? o.people : 800;
+    const int drawn_people = o.people > 0 ? o.people : 1000;
     const portraits_request request = {.folder = o.data, .skip = o.skip, .people = o.data ? o.people : drawn_people, .per_person = o.pictures,
-                                       .size = o.size, .channels = o.colour ? 3 : 1};
+                                       .size = o.size, .channels = o.grey ? 1 : 3};
     bool done = ctx || app_fail(&error, "out of memory");
     done = done && folder_make(o.out, &error) && portraits_open(&data, ctx, &request, &error);
     if (done) {
         fprintf(stderr, "facenet train: %d pictures of %d people (%s), seen as %dx%d %s, %d threads\n", data.pictures.count,
                 o.data ? data.persons.count : drawn_people, o.data ? o.data : "built-in", o.size, o.size,
-                o.colour ? "colour" : "grey", tsr_threads(ctx));
+                o.grey ? "grey" : "colour", tsr_threads(ctx));
         if (data.persons.skipped > 0)
             fprintf(stderr, "facenet train: %d files are no pictures and were skipped, the first: %s\n", data.persons.skipped,
                     data.persons.first_skipped);
