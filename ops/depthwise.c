@@ -1,230 +1,282 @@
-/* Convolutions in which each channel of the image has its own few of the result: direct loops over channels. */
+/* Convolutions in which each channel of the image has its own few of the result: direct loops over channels. Where a channel
+ * has several, the image is taken as one in which it is repeated. */
 #include "core/parallel.h"
 #include "ops/conv_operands.h"
 
 #include <string.h>
 
-enum { MOST_EACH = 4, WEIGHT_PIECES = 16 };
+enum {
+    MOST_EACH = 4,
+    CHANNELS = 32,     /* summed at a time, in registers */
+    WEIGHT_PIECES = 16 /* summed side by side */
+};
 
 bool tsr_conv_is_depthwise(const tsr_conv_geometry *c)
 {
     return c->groups > 1 && c->groups == c->in_channels && c->out_channels <= MOST_EACH * c->groups;
 }
 
-typedef struct depthwise_job {
-    const tsr_conv_geometry *c;
-    const tsr_conv_operands *o;
-    int64_t each;      /* channels of the result per channel of the image */
-    int64_t grain;     /* weight: lines to a piece, */
-    double *sums;      /* one weight per piece, */
-    tsr_real *line;    /* and the sums of one line */
-} depthwise_job;
-
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
-/* Results [begin, end) along an axis see a pixel of the image by tap k. */
-static void seen_by(const tsr_window *w, int64_t k, int64_t *begin, int64_t *end)
+/* ---- what a place sees along one axis ----------------------------------------------------------------------------------- */
+
+/* Taps tap, tap + tap_step, ..., which join it with places from, from + from_step, ... of the other tensor. */
+typedef struct seen {
+    int64_t count, tap, tap_step, from, from_step;
+} seen;
+
+static seen from_result(const tsr_window *w, int64_t o)
 {
-    const int64_t offset = k * w->dilation - w->before, room = w->in - 1 - offset;
-    *begin = offset < 0 ? (-offset - 1) / w->stride + 1 : 0;
-    *end = room < 0 ? 0 : least(w->out, room / w->stride + 1);
-    *begin = least(*begin, *end);
+    const int64_t from = o * w->stride - w->before, room = w->in - 1 - from;
+    seen s = {.tap = from < 0 ? (-from - 1) / w->dilation + 1 : 0, .tap_step = 1, .from_step = w->dilation};
+    const int64_t end = room < 0 ? 0 : least(w->kernel, room / w->dilation + 1);
+    s.count = end > s.tap ? end - s.tap : 0;
+    s.from = from + s.tap * w->dilation;
+    return s;
 }
 
-static int64_t pixel_of(const tsr_window *w, int64_t o, int64_t k)
+static seen from_image(const tsr_window *w, int64_t i)
 {
-    return o * w->stride - w->before + k * w->dilation;
-}
-
-/* One tap for a line of `count` results from `y`, and pixels `step` apart from `x`. */
-typedef struct tap_line {
-    int64_t count, step, channels, each;
-} tap_line;
-
-static void tap_to_result(const tap_line *t, const tsr_real *x, const tsr_real *restrict w, tsr_real *restrict y)
-{
-    const int64_t channels = t->channels, each = t->each;
-    for (int64_t i = 0; i < t->count; i++, x += t->step * channels, y += channels * each) {
-        if (each == 1)
-            for (int64_t c = 0; c < channels; c++) y[c] += x[c] * w[c];
-        else
-            for (int64_t c = 0; c < channels; c++)
-                for (int64_t k = c * each; k < (c + 1) * each; k++) y[k] += x[c] * w[k];
+    seen s = {0};
+    for (int64_t k = 0; k < w->kernel; k++) {
+        const int64_t at = i + w->before - k * w->dilation, o = at / w->stride;
+        if (at < 0 || at % w->stride != 0 || o >= w->out) continue;
+        if (s.count == 0) {
+            s.tap = k;
+            s.from = o;
+        } else if (s.count == 1) {
+            s.tap_step = k - s.tap;
+            s.from_step = o - s.from;
+        }
+        s.count++;
     }
+    return s;
 }
 
-static void tap_to_image(const tap_line *t, tsr_real *restrict x, const tsr_real *restrict w, const tsr_real *y)
+/* ---- result and image: each pixel gathers --------------------------------------------------------------------------------- */
+
+typedef struct gather_job {
+    const tsr_conv_geometry *c;
+    int64_t channels;
+    int64_t to[3], from[3];  /* lengths */
+    const seen *seen[3];     /* of every place along an axis */
+    const tsr_real *source, *weight, *bias;
+    tsr_real *out;
+} gather_job;
+
+/* What a pixel gathers: its first source and weight, and the steps from tap to tap along each axis, in values. */
+typedef struct gather_plan {
+    const tsr_real *source, *weight, *bias;
+    int64_t count[3], from[3], tap[3];
+} gather_plan;
+
+static gather_plan plan_of(const gather_job *job, int64_t n, const seen *const *s)
 {
-    const int64_t channels = t->channels, each = t->each;
-    for (int64_t i = 0; i < t->count; i++, x += t->step * channels, y += channels * each) {
-        if (each == 1)
-            for (int64_t c = 0; c < channels; c++) x[c] += y[c] * w[c];
-        else
-            for (int64_t c = 0; c < channels; c++)
-                for (int64_t k = c * each; k < (c + 1) * each; k++) x[c] += y[k] * w[k];
+    gather_plan plan = {.bias = job->bias};
+    int64_t source = n, weight = 0, from = job->channels, tap = job->channels;
+    for (int i = 0; i < 3; i++) source = source * job->from[i] + s[i]->from;
+    for (int i = 0; i < 3; i++) weight = weight * job->c->axes[i].kernel + s[i]->tap;
+    for (int i = 2; i >= 0; i--) {
+        plan.count[i] = s[i]->count;
+        plan.from[i] = s[i]->from_step * from;
+        plan.tap[i] = s[i]->tap_step * tap;
+        from *= job->from[i];
+        tap *= job->c->axes[i].kernel;
     }
+    plan.source = job->source + source * job->channels;
+    plan.weight = job->weight + weight * job->channels;
+    return plan;
 }
 
-static void tap_to_weight(const tap_line *t, const tsr_real *x, tsr_real *restrict w, const tsr_real *y)
+/* `count` channels from `first` on; called with a constant. */
+static inline void gather_channels(const gather_plan *p, int64_t first, tsr_real *to, const int count)
 {
-    const int64_t channels = t->channels, each = t->each;
-    for (int64_t i = 0; i < t->count; i++, x += t->step * channels, y += channels * each) {
-        if (each == 1)
-            for (int64_t c = 0; c < channels; c++) w[c] += x[c] * y[c];
-        else
-            for (int64_t c = 0; c < channels; c++)
-                for (int64_t k = c * each; k < (c + 1) * each; k++) w[k] += x[c] * y[k];
-    }
+    tsr_real sum[CHANNELS];
+    for (int c = 0; c < count; c++) sum[c] = p->bias ? p->bias[first + c] : 0;
+    for (int64_t t0 = 0; t0 < p->count[0]; t0++)
+        for (int64_t t1 = 0; t1 < p->count[1]; t1++) {
+            const tsr_real *x = p->source + t0 * p->from[0] + t1 * p->from[1] + first;
+            const tsr_real *w = p->weight + t0 * p->tap[0] + t1 * p->tap[1] + first;
+            for (int64_t t2 = 0; t2 < p->count[2]; t2++, x += p->from[2], w += p->tap[2])
+                for (int c = 0; c < count; c++) sum[c] += x[c] * w[c];
+        }
+    for (int c = 0; c < count; c++) to[first + c] = sum[c];
 }
 
-/* ---- walking lines ----------------------------------------------------------------------------------------------------- */
-
-/* Line (n, o0, o1) of the result, and tap line (k0, k1). */
-typedef struct meeting {
-    int64_t n, o0, o1, k0, k1;
-} meeting;
-
-/* Shown each tap of a tap line: where the tap's weights, and the first pixels of image and result that it joins, are. */
-typedef void (*tap_visitor)(const depthwise_job *job, const tap_line *t, int64_t tap, int64_t x, int64_t y);
-
-static void visit_taps(const depthwise_job *job, const meeting *m, tap_visitor visit)
+static void gather_body(void *user, int64_t begin, int64_t end)
 {
-    const tsr_conv_geometry *c = job->c;
-    const tsr_window *a = c->axes;
-    const int64_t i0 = pixel_of(&a[0], m->o0, m->k0), i1 = pixel_of(&a[1], m->o1, m->k1);
-    if (i0 < 0 || i0 >= a[0].in || i1 < 0 || i1 >= a[1].in) return;
-    const int64_t x = ((m->n * a[0].in + i0) * a[1].in + i1) * a[2].in, y = ((m->n * a[0].out + m->o0) * a[1].out + m->o1) * a[2].out;
-    for (int64_t k = 0; k < a[2].kernel; k++) {
-        int64_t begin, end;
-        seen_by(&a[2], k, &begin, &end);
-        const tap_line t = {.count = end - begin, .step = a[2].stride, .channels = c->in_channels, .each = job->each};
-        visit(job, &t, ((m->k0 * a[1].kernel + m->k1) * a[2].kernel + k) * c->out_channels,
-              (x + pixel_of(&a[2], begin, k)) * c->in_channels, (y + begin) * c->out_channels);
-    }
-}
-
-static void each_tap_line(const depthwise_job *job, meeting m, tap_visitor visit)
-{
-    for (m.k0 = 0; m.k0 < job->c->axes[0].kernel; m.k0++)
-        for (m.k1 = 0; m.k1 < job->c->axes[1].kernel; m.k1++) visit_taps(job, &m, visit);
-}
-
-/* A line of pixels to be added to. */
-static void begin_line(const tsr_real *bias, int64_t channels, int64_t pixels, tsr_real *to)
-{
-    if (!bias) memset(to, 0, (size_t)(channels * pixels) * sizeof *to);
-    for (int64_t i = 0; bias && i < pixels; i++) memcpy(to + i * channels, bias, (size_t)channels * sizeof *to);
-}
-
-/* ---- result ------------------------------------------------------------------------------------------------------------ */
-
-static void visit_result(const depthwise_job *job, const tap_line *t, int64_t tap, int64_t x, int64_t y)
-{
-    tap_to_result(t, job->o->image + x, job->o->weight + tap, job->o->out + y);
-}
-
-static meeting result_line(const tsr_conv_geometry *c, int64_t line)
-{
-    const int64_t plane = line / c->axes[1].out;
-    return (meeting){.n = plane / c->axes[0].out, .o0 = plane % c->axes[0].out, .o1 = line % c->axes[1].out};
-}
-
-static void result_body(void *user, int64_t begin, int64_t end)
-{
-    const depthwise_job *job = user;
-    const tsr_conv_geometry *c = job->c;
+    const gather_job *job = user;
     for (int64_t line = begin; line < end; line++) {
-        begin_line(job->o->bias, c->out_channels, c->axes[2].out, job->o->out + line * c->axes[2].out * c->out_channels);
-        each_tap_line(job, result_line(c, line), visit_result);
-    }
-}
-
-static double line_cost(const tsr_conv_geometry *c, int64_t pixels)
-{
-    return (double)(pixels * tsr_conv_taps(c)) * (double)c->out_channels;
-}
-
-void tsr_depthwise_result(tsr_node *n, const tsr_conv_geometry *c, const tsr_conv_operands *o)
-{
-    tsr_context *ctx = tsr_node_context(n);
-    depthwise_job job = {.c = c, .o = o, .each = c->out_channels / c->groups};
-    const int64_t lines = c->batch * c->axes[0].out * c->axes[1].out;
-    tsr_parallel(ctx, lines, tsr_grain(line_cost(c, c->axes[2].out)), result_body, &job);
-    tsr_activate(ctx, o->activation, o->out, lines * c->axes[2].out * c->out_channels);
-}
-
-/* ---- image ------------------------------------------------------------------------------------------------------------- */
-
-static void visit_image(const depthwise_job *job, const tap_line *t, int64_t tap, int64_t x, int64_t y)
-{
-    tap_to_image(t, job->o->out + x, job->o->weight + tap, job->o->result + y);
-}
-
-/* Whether tap k of some result *o is at pixel i. */
-static bool seen_from(const tsr_window *w, int64_t i, int64_t k, int64_t *o)
-{
-    const int64_t at = i + w->before - k * w->dilation;
-    *o = at / w->stride;
-    return at >= 0 && at % w->stride == 0 && *o < w->out;
-}
-
-static void image_body(void *user, int64_t begin, int64_t end)
-{
-    const depthwise_job *job = user;
-    const tsr_conv_geometry *c = job->c;
-    const tsr_window *a = c->axes;
-    for (int64_t line = begin; line < end; line++) {
-        const int64_t plane = line / a[1].in;
-        begin_line(job->o->bias, c->in_channels, a[2].in, job->o->out + line * a[2].in * c->in_channels);
-        meeting m = {.n = plane / a[0].in};
-        for (m.k0 = 0; m.k0 < a[0].kernel; m.k0++) {
-            if (!seen_from(&a[0], plane % a[0].in, m.k0, &m.o0)) continue;
-            for (m.k1 = 0; m.k1 < a[1].kernel; m.k1++)
-                if (seen_from(&a[1], line % a[1].in, m.k1, &m.o1)) visit_taps(job, &m, visit_image);
+        const int64_t plane = line / job->to[1];
+        const seen *s[3] = {&job->seen[0][plane % job->to[0]], &job->seen[1][line % job->to[1]], NULL};
+        for (int64_t i = 0; i < job->to[2]; i++) {
+            tsr_real *to = job->out + (line * job->to[2] + i) * job->channels;
+            int64_t c = 0;
+            s[2] = &job->seen[2][i];
+            const gather_plan plan = plan_of(job, plane / job->to[0], s);
+            for (; c + CHANNELS <= job->channels; c += CHANNELS) gather_channels(&plan, c, to, CHANNELS);
+            if (c < job->channels) gather_channels(&plan, c, to, (int)(job->channels - c));
         }
     }
 }
 
-void tsr_depthwise_image(tsr_node *n, const tsr_conv_geometry *c, const tsr_conv_operands *o)
+static double line_cost(const gather_job *job)
 {
-    tsr_context *ctx = tsr_node_context(n);
-    depthwise_job job = {.c = c, .o = o, .each = c->out_channels / c->groups};
-    const int64_t lines = c->batch * c->axes[0].in * c->axes[1].in;
-    tsr_parallel(ctx, lines, tsr_grain(line_cost(c, c->axes[2].in)), image_body, &job);
-    tsr_activate(ctx, o->activation, o->out, lines * c->axes[2].in * c->in_channels);
+    return (double)(job->to[2] * job->channels) * (double)tsr_conv_taps(job->c);
 }
 
-/* ---- weight: lines are summed in tsr_real, and these sums in double, piece by piece ------------------------------------ */
-
-static void visit_weight(const depthwise_job *job, const tap_line *t, int64_t tap, int64_t x, int64_t y)
+/* Fills in the lengths and what each place sees: `to_image`, or to the result. */
+static bool begin_gather(tsr_node *n, gather_job *job, bool to_image)
 {
-    tap_to_weight(t, job->o->image + x, job->line + tap, job->o->result + y);
+    int64_t places = 0;
+    for (int i = 0; i < 3; i++) {
+        const tsr_window *w = &job->c->axes[i];
+        job->to[i] = to_image ? w->in : w->out;
+        job->from[i] = to_image ? w->out : w->in;
+        places += job->to[i];
+    }
+    seen *s = tsr_scratch(n, (size_t)places * sizeof *s);
+    for (int i = 0; s && i < 3; i++) {
+        job->seen[i] = s;
+        for (int64_t p = 0; p < job->to[i]; p++) *s++ = to_image ? from_image(&job->c->axes[i], p) : from_result(&job->c->axes[i], p);
+    }
+    return s != NULL;
+}
+
+static void gather(tsr_node *n, const gather_job *job)
+{
+    const int64_t lines = job->c->batch * job->to[0] * job->to[1];
+    tsr_parallel(tsr_node_context(n), lines, tsr_grain(line_cost(job)), gather_body, (void *)job);
+}
+
+/* ---- several results per channel ------------------------------------------------------------------------------------------ */
+
+typedef struct repeat_job {
+    int64_t each;
+    const tsr_real *from, *bias;
+    int64_t channels; /* of bias */
+    tsr_real *to;
+} repeat_job;
+
+static void repeat_body(void *user, int64_t begin, int64_t end)
+{
+    const repeat_job *job = user;
+    for (int64_t i = begin; i < end; i++)
+        for (int64_t k = i * job->each; k < (i + 1) * job->each; k++) job->to[k] = job->from[i];
+}
+
+/* Each value `each` times; NULL after an error. */
+static const tsr_real *repeated(tsr_node *n, const tsr_conv_geometry *c, const tsr_real *image)
+{
+    const int64_t size = c->batch * tsr_conv_in_pixels(c) * c->in_channels;
+    repeat_job job = {.each = c->out_channels / c->groups, .from = image};
+    if (job.each == 1) return image;
+    job.to = tsr_scratch(n, (size_t)(size * job.each) * sizeof *job.to);
+    if (job.to) tsr_parallel(tsr_node_context(n), size, tsr_grain((double)job.each), repeat_body, &job);
+    return job.to;
+}
+
+static void fold_body(void *user, int64_t begin, int64_t end)
+{
+    const repeat_job *job = user;
+    for (int64_t i = begin; i < end; i++) {
+        tsr_real sum = job->bias ? job->bias[i % job->channels] : 0;
+        for (int64_t k = i * job->each; k < (i + 1) * job->each; k++) sum += job->from[k];
+        job->to[i] = sum;
+    }
+}
+
+/* ---- the three ------------------------------------------------------------------------------------------------------------- */
+
+void tsr_depthwise_result(tsr_node *n, const tsr_conv_geometry *c, const tsr_conv_operands *o)
+{
+    gather_job job = {.c = c, .channels = c->out_channels, .weight = o->weight, .bias = o->bias, .out = o->out};
+    job.source = repeated(n, c, o->image);
+    if (!job.source || !begin_gather(n, &job, false)) return;
+    gather(n, &job);
+    tsr_activate(tsr_node_context(n), o->activation, o->out, c->batch * tsr_conv_out_pixels(c) * c->out_channels);
+}
+
+void tsr_depthwise_image(tsr_node *n, const tsr_conv_geometry *c, const tsr_conv_operands *o)
+{
+    const int64_t size = c->batch * tsr_conv_in_pixels(c) * c->in_channels;
+    gather_job job = {.c = c, .channels = c->out_channels, .source = o->result, .weight = o->weight, .out = o->out};
+    repeat_job fold = {.each = c->out_channels / c->groups, .bias = o->bias, .channels = c->in_channels, .to = o->out};
+    if (fold.each == 1) job.bias = o->bias;
+    else fold.from = job.out = tsr_scratch(n, (size_t)(size * fold.each) * sizeof *job.out);
+    if (!job.out || !begin_gather(n, &job, true)) return;
+    gather(n, &job);
+    if (fold.each > 1) tsr_parallel(tsr_node_context(n), size, tsr_grain((double)fold.each), fold_body, &fold);
+    tsr_activate(tsr_node_context(n), o->activation, o->out, size);
+}
+
+/* Sums over lines of the result, in tsr_real along each and in double beyond. */
+typedef struct weight_job {
+    gather_job lines; /* to the result, which is `other` */
+    const tsr_real *other;
+    int64_t grain;
+    double *sums; /* one weight per piece */
+} weight_job;
+
+/* Tap k of a line of taps, for `count` channels: the sum over results [begin, end) of a line. */
+static inline void correlate(const weight_job *job, const tsr_real *x, const tsr_real *y, int64_t pixels, double *to,
+                             const int count)
+{
+    const int64_t channels = job->lines.channels, step = job->lines.c->axes[2].stride * channels;
+    tsr_real sum[CHANNELS] = {0};
+    for (int64_t i = 0; i < pixels; i++)
+        for (int c = 0; c < count; c++) sum[c] += x[i * step + c] * y[i * channels + c];
+    for (int c = 0; c < count; c++) to[c] += (double)sum[c];
+}
+
+/* One line of pixels, at x, with one of results, at y, by a line of taps. */
+static void correlate_lines(const weight_job *job, const tsr_real *x, const tsr_real *y, double *to)
+{
+    const tsr_window *w = &job->lines.c->axes[2];
+    const int64_t channels = job->lines.channels;
+    for (int64_t k = 0; k < w->kernel; k++, to += channels) {
+        const int64_t offset = k * w->dilation - w->before, room = w->in - 1 - offset;
+        const int64_t begin = offset < 0 ? (-offset - 1) / w->stride + 1 : 0;
+        const int64_t end = room < 0 ? 0 : least(w->out, room / w->stride + 1);
+        if (begin >= end) continue;
+        const tsr_real *from = x + (begin * w->stride + offset) * channels, *with = y + begin * channels;
+        int64_t c = 0;
+        for (; c + CHANNELS <= channels; c += CHANNELS) correlate(job, from + c, with + c, end - begin, to + c, CHANNELS);
+        if (c < channels) correlate(job, from + c, with + c, end - begin, to + c, (int)(channels - c));
+    }
 }
 
 static void weight_body(void *user, int64_t begin, int64_t end)
 {
-    depthwise_job job = *(const depthwise_job *)user;
-    const int64_t size = tsr_conv_taps(job.c) * job.c->out_channels, piece = begin / job.grain;
-    double *sums = job.sums + piece * size;
-    job.line += piece * size;
+    const weight_job *job = user;
+    const gather_job *g = &job->lines;
+    const int64_t size = tsr_conv_taps(g->c) * g->channels, tap_line = g->c->axes[2].kernel * g->channels;
+    double *sums = job->sums + begin / job->grain * size;
     memset(sums, 0, (size_t)size * sizeof *sums);
     for (int64_t line = begin; line < end; line++) {
-        memset(job.line, 0, (size_t)size * sizeof *job.line);
-        each_tap_line(&job, result_line(job.c, line), visit_weight);
-        for (int64_t i = 0; i < size; i++) sums[i] += (double)job.line[i];
+        const int64_t plane = line / g->to[1], n = plane / g->to[0];
+        const seen *s0 = &g->seen[0][plane % g->to[0]], *s1 = &g->seen[1][line % g->to[1]];
+        for (int64_t t0 = 0; t0 < s0->count; t0++)
+            for (int64_t t1 = 0; t1 < s1->count; t1++) {
+                const int64_t i0 = s0->from + t0 * s0->from_step, i1 = s1->from + t1 * s1->from_step;
+                correlate_lines(job, g->source + ((n * g->from[0] + i0) * g->from[1] + i1) * g->from[2] * g->channels,
+                                job->other + line * g->to[2] * g->channels,
+                                sums + ((s0->tap + t0) * g->c->axes[1].kernel + s1->tap + t1) * tap_line);
+            }
     }
 }
 
 void tsr_depthwise_weight(tsr_node *n, const tsr_conv_geometry *c, const tsr_conv_operands *o)
 {
-    depthwise_job job = {.c = c, .o = o, .each = c->out_channels / c->groups};
+    weight_job job = {.lines = {.c = c, .channels = c->out_channels}, .other = o->result};
+    job.lines.source = repeated(n, c, o->image);
+    if (!job.lines.source || !begin_gather(n, &job.lines, false)) return;
     const int64_t lines = c->batch * c->axes[0].out * c->axes[1].out, size = tsr_conv_taps(c) * c->out_channels;
-    job.grain = tsr_grain(line_cost(c, c->axes[2].out));
+    job.grain = tsr_grain(line_cost(&job.lines));
     if (job.grain < (lines - 1) / WEIGHT_PIECES + 1) job.grain = (lines - 1) / WEIGHT_PIECES + 1;
     const int64_t pieces = lines > 0 ? (lines - 1) / job.grain + 1 : 0;
     job.sums = tsr_scratch(n, (size_t)(pieces * size) * sizeof *job.sums);
-    job.line = tsr_scratch(n, (size_t)(pieces * size) * sizeof *job.line);
-    if (!job.sums || !job.line) return;
+    if (!job.sums) return;
     tsr_parallel(tsr_node_context(n), lines, job.grain, weight_body, &job);
     for (int64_t i = 0; i < size; i++) {
         double sum = 0;

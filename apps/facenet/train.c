@@ -103,7 +103,7 @@ typedef struct history { /* of each step */
 
 static bool draw_curves(const history *h, const char *path, app_error *error)
 {
-    static const char *const names[] = {"loss", "active triplets (share)", "mean distance^2, same person",
+    static const char *const names[] = {"loss", "active triplets (share of those possible)", "mean distance^2, same person",
                                         "mean distance^2, different people"};
     const double *columns[] = {h->loss, h->active, h->positive, h->negative};
     double *room = malloc((size_t)h->count * 8 * sizeof *room + sizeof *room);
@@ -139,6 +139,8 @@ static bool run_steps(training *t, history *h, csv_log *log, app_error *error)
 {
     progress bar;
     const int batch = t->sampler.per_batch * t->sampler.per_person;
+    /* Hardest triplets are one per anchor, semi-hard and random ones at most one per anchor and positive. */
+    const double pairs_in_batch = t->settings.mining == TSR_HARDEST ? batch : batch * (t->sampler.per_person - 1.0);
     progress_start(&bar, "train", "images", 0, t->settings.steps * batch);
     for (int64_t step = 0; step < t->settings.steps; step++) {
         training_step now;
@@ -149,8 +151,9 @@ static bool run_steps(training *t, history *h, csv_log *log, app_error *error)
             return false;
         }
         const double formed = (double)now.triplets.triplets;
+        const double possible = t->settings.mining == TSR_BATCH_ALL ? formed : pairs_in_batch;
         h->loss[step] = now.loss;
-        h->active[step] = formed > 0 ? (double)now.triplets.active / formed : 0;
+        h->active[step] = possible > 0 ? (double)now.triplets.active / possible : 0;
         h->positive[step] = now.triplets.positive;
         h->negative[step] = now.triplets.negative;
         h->count = (int)step + 1;

@@ -24,11 +24,11 @@ TEST(conv_says_which_shapes_do_not_fit)
          "conv: input [1, 4, 4, 3] is smaller than the kernel [5, 5] (dilation 1, padding 0)"},
         {{1, 8, 8, 3}, {3, 3, 3, 2}, 5, 4, 4, {.groups = 0}, "conv: bias [5] is not [2], one value per output channel"},
         {{1, 8, 8, 4}, {3, 3, 2, 3}, 3, 4, 4, {.groups = 2}, "conv: 2 groups do not divide the 4 channels of input [1, 8, 8, 4] and the 3 that weight [3, 3, 2, 3] makes"},
-        {{1, 8, 8, 3}, {3, 3, 3, 2}, 2, 4, 4, {.stride = {-1, 1}}, "conv: stride -1, dilation 1, padding 0 and 0 along spatial axis 0"},
-        {{1, 8, 8, 3}, {3, 3, 3, 2}, 2, 4, 4, {.padding = {0, -2}}, "along spatial axis 1"},
-        {{8, 3}, {3, 3, 3, 2}, 2, 2, 4, {.groups = 0}, "conv: input [8, 3] and weight [3, 3, 3, 2]: needs [N, S..., C]"},
-        {{1, 8, 8, 3}, {3, 3, 2}, 2, 4, 3, {.groups = 0}, "a weight of the same rank"},
-        {{1, 8, 8, 3}, {0, 3, 3, 2}, 2, 4, 4, {.groups = 0}, "has an empty kernel"},
+        {{1, 8, 8, 3}, {3, 3, 3, 2}, 2, 4, 4, {.stride = {-1, 1}}, "conv: stride -1 for spatial axis 0, expected 1 or more"},
+        {{1, 8, 8, 3}, {3, 3, 3, 2}, 2, 4, 4, {.padding = {0, -2}}, "conv: padding -2, -2 for spatial axis 1, expected 0 or more"},
+        {{8, 3}, {3, 3, 3, 2}, 2, 2, 4, {.groups = 0}, "conv: input [8, 3], expected [N, S..., C] with one to three spatial axes"},
+        {{1, 8, 8, 3}, {3, 3, 2}, 2, 4, 3, {.groups = 0}, "conv: weight [3, 3, 2] for input [1, 8, 8, 3], expected [K..., I / groups, O] with 4 axes"},
+        {{1, 8, 8, 3}, {0, 3, 3, 2}, 2, 4, 4, {.groups = 0}, "conv: weight [0, 3, 3, 2] has a kernel of 0 for spatial axis 0, expected 1 or more"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         tsr_conv(zeros(ctx, tsr_make_shape(cases[i].rank, cases[i].x)), zeros(ctx, tsr_make_shape(cases[i].weight_rank, cases[i].w)),
@@ -57,7 +57,7 @@ TEST(conv_transpose_and_local_say_what_does_not_fit)
     CHECK_CONTAINS(tsr_error(ctx), "is for 2 x 3 positions, input [1, 5, 5, 2] with its kernel and these options has 3 x 3");
     tsr_clear_error(ctx);
     tsr_locally_connected(zeros(ctx, TSR_SHAPE(1, 5, 5, 2)), zeros(ctx, TSR_SHAPE(3, 3, 3, 3, 2, 4)), zeros(ctx, TSR_SHAPE(4)), NULL);
-    CHECK_CONTAINS(tsr_error(ctx), "bias [4], expected [3, 3, 4]");
+    CHECK_CONTAINS(tsr_error(ctx), "bias [4] is not [3, 3, 4], one value per position and output channel");
     tsr_close(ctx);
 }
 
