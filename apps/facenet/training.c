@@ -34,12 +34,11 @@ static tsr_tensor *batch_labels(tsr_context *ctx, const sampler *s)
 }
 
 /* Collapse: embeddings of different people in one point, where the loss is the margin and no gradient leads away
- * (Schroff et al. 2015, section 3.2). A random start lies near a mean squared distance of 0.01 for some nets, hence the
- * patience. */
+ * (Schroff et al. 2015, section 3.2). A start may lie there too, hence the patience. */
 static bool has_collapsed(training *t, const tsr_triplet_report *report)
 {
-    const double near = 0.01;
-    const int patience = 50;
+    const double near = 0.1; /* trained embeddings of different people lie 1 to 2 apart */
+    const int patience = 20;
     t->low_steps = report->negative < near ? t->low_steps + 1 : 0;
     if (t->told || t->low_steps < patience) return false;
     t->told = true;
