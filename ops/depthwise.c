@@ -7,7 +7,8 @@
 
 enum {
     MOST_EACH = 4,
-    CHANNELS = 32,     /* summed at a time, in registers */
+    CHANNELS = 16,     /* gathered at a time, in registers, */
+    CORRELATED = 8,    /* and correlated */
     WEIGHT_PIECES = 16 /* summed side by side */
 };
 
@@ -223,7 +224,7 @@ static inline void correlate(const weight_job *job, const tsr_real *x, const tsr
                              const int count)
 {
     const int64_t channels = job->lines.channels, step = job->lines.c->axes[2].stride * channels;
-    tsr_real sum[CHANNELS] = {0};
+    tsr_real sum[CORRELATED] = {0};
     for (int64_t i = 0; i < pixels; i++)
         for (int c = 0; c < count; c++) sum[c] += x[i * step + c] * y[i * channels + c];
     for (int c = 0; c < count; c++) to[c] += (double)sum[c];
@@ -241,7 +242,7 @@ static void correlate_lines(const weight_job *job, const tsr_real *x, const tsr_
         if (begin >= end) continue;
         const tsr_real *from = x + (begin * w->stride + offset) * channels, *with = y + begin * channels;
         int64_t c = 0;
-        for (; c + CHANNELS <= channels; c += CHANNELS) correlate(job, from + c, with + c, end - begin, to + c, CHANNELS);
+        for (; c + CORRELATED <= channels; c += CORRELATED) correlate(job, from + c, with + c, end - begin, to + c, CORRELATED);
         if (c < channels) correlate(job, from + c, with + c, end - begin, to + c, (int)(channels - c));
     }
 }

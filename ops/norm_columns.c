@@ -181,7 +181,7 @@ static void relu_row(const tsr_real *restrict x, const tsr_real *const *c, int64
     const tsr_real *restrict center = c[CENTER], *restrict factor = c[FACTOR], *restrict offset = c[OFFSET];
     for (int64_t j = 0; j < count; j++) {
         const tsr_real value = (x[j] - center[j]) * factor[j] + offset[j];
-        y[j] = value > 0 ? value : 0;
+        y[j] = value < 0 ? 0 : value; /* NaN stays */
     }
 }
 

@@ -1,5 +1,7 @@
 #include "ops/ops_internal.h"
 
+#include "ops/exp_internal.h"
+
 #include <math.h>
 
 bool tsr_find_axis(int rank, int *axis)
@@ -43,13 +45,13 @@ static void activate_body(void *user, int64_t begin, int64_t end)
     switch (job->kind) {
     case TSR_NO_ACTIVATION: break;
     case TSR_RELU:
-        for (int64_t i = begin; i < end; i++) y[i] = y[i] > 0 ? y[i] : 0;
+        for (int64_t i = begin; i < end; i++) y[i] = y[i] < 0 ? 0 : y[i]; /* NaN stays */
         break;
     case TSR_SIGMOID:
-        for (int64_t i = begin; i < end; i++) y[i] = (tsr_real)(1 / (1 + exp(-(double)y[i])));
+        for (int64_t i = begin; i < end; i++) y[i] = tsr_sigmoid_of(y[i]);
         break;
     case TSR_TANH:
-        for (int64_t i = begin; i < end; i++) y[i] = (tsr_real)tanh((double)y[i]);
+        for (int64_t i = begin; i < end; i++) y[i] = tsr_tanh_of(y[i]);
         break;
     }
 }

@@ -71,7 +71,6 @@ static void add_triplet(const mining_job *job, int64_t anchor, int64_t positive,
     anchor_sums *sums = &job->sums[anchor];
     const double loss = ((double)d[positive] + job->margin) - (double)d[negative];
     sums->triplets++;
-    if (isnan(loss)) sums->loss = loss;
     if (!(loss > 0)) return;
     sums->active++;
     sums->loss += loss;
@@ -80,22 +79,35 @@ static void add_triplet(const mining_job *job, int64_t anchor, int64_t positive,
     job->weights[anchor * job->rows + negative] -= 1;
 }
 
-/* The nearest negative farther away than `above`, -1 for none; the first of several. */
-static int64_t nearest_negative(const mining_job *job, int64_t anchor, double above)
+/* The nearest negative with a distance between `above` and `below`, -1 for none; the first of several. How near it is
+ * comes first, in lanes that need no branch: this runs for every anchor and positive. */
+static int64_t nearest_negative(const mining_job *job, int64_t anchor, tsr_real above, double below)
 {
-    const tsr_real *d = job->distances + anchor * job->rows;
-    int64_t best = -1;
-    for (int64_t i = 0; i < job->rows; i++)
-        if (job->labels[i] != job->labels[anchor] && (double)d[i] > above && (best < 0 || d[i] < d[best])) best = i;
-    return best;
+    enum { LANES = 8 };
+    const tsr_real *restrict d = job->distances + anchor * job->rows, *restrict labels = job->labels;
+    const tsr_real label = labels[anchor], none = INFINITY;
+    tsr_real lanes[LANES], nearest = none;
+    int64_t i = 0;
+    for (int j = 0; j < LANES; j++) lanes[j] = none;
+    for (; i + LANES <= job->rows; i += LANES)
+        for (int j = 0; j < LANES; j++) {
+            const tsr_real farther = d[i + j] > above ? d[i + j] : none;
+            const tsr_real candidate = labels[i + j] != label ? farther : none;
+            lanes[j] = candidate < lanes[j] ? candidate : lanes[j];
+        }
+    for (; i < job->rows; i++)
+        if (labels[i] != label && d[i] > above && d[i] < nearest) nearest = d[i];
+    for (int j = 0; j < LANES; j++) nearest = lanes[j] < nearest ? lanes[j] : nearest;
+    for (i = 0; (double)nearest < below && i < job->rows; i++)
+        if (d[i] == nearest && labels[i] != label) return i;
+    return -1;
 }
 
 static void mine_semi_hard(const mining_job *job, int64_t anchor, int64_t positive)
 {
-    const double d = (double)job->distances[anchor * job->rows + positive];
-    const int64_t negative = nearest_negative(job, anchor, d);
-    if (negative >= 0 && (double)job->distances[anchor * job->rows + negative] < d + job->margin)
-        add_triplet(job, anchor, positive, negative);
+    const tsr_real d = job->distances[anchor * job->rows + positive];
+    const int64_t negative = nearest_negative(job, anchor, d, (double)d + job->margin);
+    if (negative >= 0) add_triplet(job, anchor, positive, negative);
 }
 
 static void mine_all(const mining_job *job, int64_t anchor, int64_t positive)
@@ -104,20 +116,16 @@ static void mine_all(const mining_job *job, int64_t anchor, int64_t positive)
         if (job->labels[i] != job->labels[anchor]) add_triplet(job, anchor, positive, i);
 }
 
-static bool violates(const mining_job *job, int64_t anchor, int64_t i, double limit)
-{
-    return job->labels[i] != job->labels[anchor] && (double)job->distances[anchor * job->rows + i] < limit;
-}
-
 static void mine_random(const mining_job *job, int64_t anchor, int64_t positive)
 {
-    const double limit = (double)job->distances[anchor * job->rows + positive] + job->margin;
+    const tsr_real *d = job->distances + anchor * job->rows, *labels = job->labels, label = labels[anchor];
+    const double limit = (double)d[positive] + job->margin;
     uint64_t violators = 0;
-    for (int64_t i = 0; i < job->rows; i++) violators += violates(job, anchor, i, limit);
+    for (int64_t i = 0; i < job->rows; i++) violators += (uint64_t)((labels[i] != label) & ((double)d[i] < limit));
     if (violators == 0) return;
     uint64_t left = tsr_random_below(job->rng, (uint64_t)(anchor * job->rows + positive), violators);
     for (int64_t i = 0; i < job->rows; i++)
-        if (violates(job, anchor, i, limit) && left-- == 0) {
+        if (labels[i] != label && (double)d[i] < limit && left-- == 0) {
             add_triplet(job, anchor, positive, i);
             return;
         }
@@ -126,7 +134,7 @@ static void mine_random(const mining_job *job, int64_t anchor, int64_t positive)
 static void mine_hardest(const mining_job *job, int64_t anchor)
 {
     const tsr_real *d = job->distances + anchor * job->rows;
-    const int64_t negative = nearest_negative(job, anchor, -1);
+    const int64_t negative = nearest_negative(job, anchor, -1, INFINITY);
     int64_t positive = -1;
     for (int64_t i = 0; i < job->rows; i++)
         if (i != anchor && job->labels[i] == job->labels[anchor] && (positive < 0 || d[i] > d[positive])) positive = i;
@@ -197,20 +205,21 @@ static tsr_tensor *check_options(tsr_node *n, const tsr_triplet_options *options
     return NULL;
 }
 
-/* The loss into y, the report, and the share of a triplet. */
+/* The loss into y, the report, and the share of a triplet. Where a distance is NaN or infinite no comparison can be
+ * relied on: loss and gradient are then not finite either, so that nobody takes it for a batch without triplets. */
 static double settle(const tsr_triplet_options *options, const anchor_sums *all, tsr_real *y)
 {
     const bool sum = options->reduction == TSR_REDUCE_SUM;
     const double share = sum ? 1 : all->triplets > 0 ? 1 / (double)all->triplets : 0;
     const double distances = all->positive + all->negative;
-    *y = (tsr_real)(isnan(distances) ? distances : all->loss * share); /* no comparison holds for NaN: none is mined */
+    *y = (tsr_real)(isfinite(distances) ? all->loss * share : distances);
     if (options->report)
         *options->report = (tsr_triplet_report){
             .triplets = all->triplets,
             .active = all->active,
             .positive = all->positives > 0 ? all->positive / (double)all->positives : 0,
             .negative = all->negatives > 0 ? all->negative / (double)all->negatives : 0};
-    return share;
+    return isfinite(distances) ? share : NAN;
 }
 
 /* ---- mined triplets ------------------------------------------------------------------------------------------------------ */
@@ -346,7 +355,7 @@ static void triplet_of_backward(tsr_node *n)
                      .count = tsr_dim(triplets, 0), .width = tsr_dim(x, 1),
                      .factor = 2 * saved->share * tsr_item(tsr_cotangent(n)), .out = tsr_gradient(n, 0)};
     if (!job.out) return;
-    for (int64_t i = 0; i < tsr_size(x); i++) job.out[i] = 0;
+    for (int64_t i = 0; i < tsr_size(x); i++) job.out[i] = (tsr_real)(0 * job.factor); /* 0, or NaN */
     int64_t grain = tsr_grain(6 * (double)job.count);
     if (grain < 16) grain = 16; /* columns of a cache line together */
     tsr_parallel(tsr_node_context(n), job.width, grain, given_body, &job);
@@ -367,7 +376,7 @@ static anchor_sums sum_given(const given_job *job, double margin, tsr_real *acti
         all.negative += far;
         active[t] = loss > 0;
         all.active += loss > 0;
-        if (!(loss <= 0)) all.loss += loss; /* NaN too */
+        if (loss > 0) all.loss += loss;
     }
     return all;
 }

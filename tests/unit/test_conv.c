@@ -118,3 +118,75 @@ TEST(conv_of_a_frozen_weight_computes_no_weight_gradient)
     CHECK(tsr_grad(w) == NULL);
     tsr_close(ctx);
 }
+
+/* ---- slow loops --------------------------------------------------------------------------------------------------------- */
+
+typedef struct plain_conv { /* two spatial axes, by definition */
+    int64_t n, h, w, in, out, kh, kw, groups;
+    tsr_conv_options o;
+} plain_conv;
+
+static double plain_value(const plain_conv *c, const tsr_real *x, const tsr_real *weight, int64_t n, int64_t y, int64_t z, int64_t o)
+{
+    const int64_t in = c->in / c->groups, group = o / (c->out / c->groups);
+    double sum = 0;
+    for (int64_t a = 0; a < c->kh; a++)
+        for (int64_t b = 0; b < c->kw; b++)
+            for (int64_t i = 0; i < in; i++) {
+                const int64_t row = y * c->o.stride[0] + a * c->o.dilation[0] - c->o.padding[0];
+                const int64_t column = z * c->o.stride[1] + b * c->o.dilation[1] - c->o.padding[1];
+                if (row < 0 || row >= c->h || column < 0 || column >= c->w) continue;
+                sum += (double)x[((n * c->h + row) * c->w + column) * c->in + group * in + i] *
+                       (double)weight[((a * c->kw + b) * in + i) * c->out + o];
+            }
+    return sum;
+}
+
+/* A number from low to high, drawn for (trial, which). */
+static int draw(int trial, int which, int low, int high)
+{
+    const tsr_rng rng = {.seed = 99, .stream = (uint64_t)trial};
+    return low + (int)tsr_random_below(rng, (uint64_t)which, (uint64_t)(high - low + 1));
+}
+
+static bool agrees_with_plain_loops(tsr_context *ctx, int trial)
+{
+    const int groups = draw(trial, 0, 1, 3), kh = draw(trial, 1, 1, 4), kw = draw(trial, 2, 1, 4);
+    plain_conv c = {.n = draw(trial, 3, 1, 3), .in = groups * draw(trial, 4, 1, 9), .out = groups * draw(trial, 5, 1, 20),
+                    .kh = kh, .kw = kw, .groups = groups};
+    for (int i = 0; i < 2; i++) {
+        c.o.stride[i] = draw(trial, 6 + i, 1, 3);
+        c.o.padding[i] = draw(trial, 8 + i, 0, 3);
+        c.o.dilation[i] = draw(trial, 10 + i, 1, 3);
+    }
+    c.o.groups = groups;
+    c.h = c.o.dilation[0] * (kh - 1) + 1 + draw(trial, 12, 0, 12);
+    c.w = c.o.dilation[1] * (kw - 1) + 1 + draw(trial, 13, 0, 12);
+    tsr_tensor *x = tsr_normal(ctx, TSR_SHAPE(c.n, c.h, c.w, c.in), 0, 1, 2 * (uint64_t)trial);
+    tsr_tensor *weight = tsr_normal(ctx, TSR_SHAPE(kh, kw, c.in / groups, c.out), 0, 1, 2 * (uint64_t)trial + 1);
+    const tsr_tensor *y = tsr_conv(x, weight, NULL, &c.o);
+    const tsr_real *values = tsr_data(y);
+    bool good = !tsr_error(ctx);
+    for (int64_t n = 0; good && n < c.n; n++)
+        for (int64_t a = 0; good && a < tsr_dim(y, 1); a++)
+            for (int64_t b = 0; good && b < tsr_dim(y, 2); b++)
+                for (int64_t o = 0; good && o < c.out; o++) {
+                    const double difference = (double)*values++ - plain_value(&c, tsr_data(x), tsr_data(weight), n, a, b, o);
+                    good = difference < 1e-4 && difference > -1e-4;
+                }
+    return good;
+}
+
+TEST(conv_agrees_with_plain_loops_for_random_options)
+{
+    tsr_context *ctx = tsr_open(NULL);
+    for (int trial = 0; trial < 60; trial++) TSR_SCOPE(ctx) CHECK(agrees_with_plain_loops(ctx, trial));
+    tsr_close(ctx);
+}
+
+TEST_LONG(conv_agrees_with_plain_loops_for_thousands_of_random_options)
+{
+    tsr_context *ctx = tsr_open(NULL);
+    for (int trial = 60; trial < 4000; trial++) TSR_SCOPE(ctx) CHECK(agrees_with_plain_loops(ctx, trial));
+    tsr_close(ctx);
+}
