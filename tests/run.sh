@@ -2,6 +2,7 @@
 # Runs both builds' tests and adds up: a name that runs in both passes if it passes in both; one that was started and never
 # ended (a crash) has failed.    tests/run.sh BUILD-FOLDER [--long]
 export ASAN_OPTIONS="${ASAN_OPTIONS:-allocator_may_return_null=1}" # asking for too much is tested
+export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}" # waiting threads leave the cores to others
 build=$1
 shift
 results=$build/test-results
