@@ -191,7 +191,7 @@ TEST(model_initialisers_have_the_spread_they_promise)
     const double deviation[] = {sqrt(2 / fan_in), sqrt(2 / fan_in), sqrt(2 / (fan_in + fan_out)),
                                 2 * sqrt(2 / (fan_in + fan_out)), 0.01, 0.5 / sqrt(3), 0};
     for (int i = 0; i < 7; i++) {
-        char name[8];
+        char name[16];
         double sum = 0, square = 0;
         snprintf(name, sizeof name, "p%d", i);
         const tsr_tensor *t = tsr_parameter_init(m, name, TSR_SHAPE(3, 50, 100), &inits[i]);
