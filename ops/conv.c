@@ -17,7 +17,9 @@ static void conv_backward(tsr_node *n)
     o.result = tsr_conv_cotangent(n, c->activation);
     if (!o.result) return;
     tsr_real *bias = tsr_gradient(n, 2);
-    if (bias) tsr_column_sums(tsr_node_context(n), o.result, c->batch * tsr_conv_out_pixels(c), c->out_channels, bias);
+    if (bias)
+        tsr_column_sums(tsr_node_context(n), o.result, c->batch * tsr_conv_out_pixels(c), c->out_channels,
+                        bias);
     o.out = tsr_gradient(n, 1);
     if (o.out) tsr_conv_make_weight(n, c, &o);
     o.out = tsr_gradient(n, 0);
@@ -37,7 +39,11 @@ tsr_tensor *tsr_conv(tsr_tensor *x, tsr_tensor *weight, tsr_tensor *bias, const 
     tsr_conv_geometry *saved = tsr_save(n, sizeof *saved);
     if (!y || !saved) return tsr_end(n);
     *saved = c;
-    tsr_conv_make_result(n, saved, &(tsr_conv_operands){.image = tsr_data(x), .weight = tsr_data(weight), .out = y,
-                                                        .bias = tsr_data(bias), .activation = c.activation});
+    tsr_conv_make_result(n, saved,
+                         &(tsr_conv_operands){.image = tsr_data(x),
+                                              .weight = tsr_data(weight),
+                                              .out = y,
+                                              .bias = tsr_data(bias),
+                                              .activation = c.activation});
     return tsr_end(n);
 }

@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-/* Where an image has fewer channels (per group), adding up scattered products is faster than gathering patches. */
+/* Where an image has fewer channels (per group), adding up scattered products is faster than gathering
+ * patches. */
 enum { FEW_CHANNELS = 8 };
 
 /* Memory for products one after the other. */
@@ -26,7 +27,11 @@ static tsr_patches image_patches(const tsr_conv_geometry *c, const tsr_real *ima
     tsr_patches p = {.image = image, .channels = c->in_channels / c->groups, .pixel = c->in_channels};
     for (int i = 0; i < 3; i++) {
         const tsr_window *w = &c->axes[i];
-        p.axes[i] = (tsr_reach){.in = w->in, .positions = w->out, .step = w->stride, .taps = w->kernel, .first = -w->before,
+        p.axes[i] = (tsr_reach){.in = w->in,
+                                .positions = w->out,
+                                .step = w->stride,
+                                .taps = w->kernel,
+                                .first = -w->before,
                                 .gap = w->dilation};
     }
     return p;
@@ -41,8 +46,11 @@ void tsr_conv_make_result(tsr_node *n, const tsr_conv_geometry *c, const tsr_con
     }
     tsr_patches p = image_patches(c, o->image);
     const int64_t in = c->in_channels / c->groups, out = c->out_channels / c->groups;
-    tsr_product product = {.rows = c->batch * tsr_conv_out_pixels(c), .columns = out, .depth = tsr_conv_taps(c) * in,
-                           .stride = c->out_channels, .activation = o->activation,
+    tsr_product product = {.rows = c->batch * tsr_conv_out_pixels(c),
+                           .columns = out,
+                           .depth = tsr_conv_taps(c) * in,
+                           .stride = c->out_channels,
+                           .activation = o->activation,
                            .right = {.row_stride = 1, .depth_stride = c->out_channels}};
     workspace w = {0};
     for (int64_t g = 0; g < c->groups; g++) {
@@ -64,8 +72,11 @@ void tsr_conv_make_weight(tsr_node *n, const tsr_conv_geometry *c, const tsr_con
     }
     tsr_patches p = image_patches(c, o->image);
     const int64_t in = c->in_channels / c->groups, out = c->out_channels / c->groups;
-    tsr_product product = {.rows = tsr_conv_taps(c) * in, .columns = out, .depth = c->batch * tsr_conv_out_pixels(c),
-                           .stride = c->out_channels, .right = {.row_stride = 1, .depth_stride = c->out_channels}};
+    tsr_product product = {.rows = tsr_conv_taps(c) * in,
+                           .columns = out,
+                           .depth = c->batch * tsr_conv_out_pixels(c),
+                           .stride = c->out_channels,
+                           .right = {.row_stride = 1, .depth_stride = c->out_channels}};
     workspace w = {0};
     for (int64_t g = 0; g < c->groups; g++) {
         p.image = o->image + g * in;
@@ -76,9 +87,10 @@ void tsr_conv_make_weight(tsr_node *n, const tsr_conv_geometry *c, const tsr_con
     }
 }
 
-/* ---- the image: gathered -------------------------------------------------------------------------------------------- */
+/* ---- the image: gathered ------------------------------------------------------------------------------- */
 
-/* Pixels phase, phase + stride, ... along an axis see the same taps, last, last - apart, ..., of neighbouring results. */
+/* Pixels phase, phase + stride, ... along an axis see the same taps, last, last - apart, ..., of neighbouring
+ * results. */
 typedef struct phase {
     tsr_reach reach; /* in the result */
     int64_t first, last, apart;
@@ -97,8 +109,12 @@ static int64_t common_divisor(int64_t a, int64_t b)
 static phase phase_of(const tsr_window *w, int64_t first)
 {
     const int64_t divisor = common_divisor(w->stride, w->dilation);
-    phase f = {.first = first, .apart = w->stride / divisor,
-               .reach = {.in = w->out, .positions = (w->in - first - 1) / w->stride + 1, .step = 1, .gap = w->dilation / divisor}};
+    phase f = {.first = first,
+               .apart = w->stride / divisor,
+               .reach = {.in = w->out,
+                         .positions = (w->in - first - 1) / w->stride + 1,
+                         .step = 1,
+                         .gap = w->dilation / divisor}};
     for (int64_t k = 0; k < w->kernel && k < f.apart; k++) {
         if ((first + w->before - k * w->dilation) % w->stride != 0) continue;
         f.reach.taps = (w->kernel - 1 - k) / f.apart + 1;
@@ -127,19 +143,22 @@ static void spread_body(void *user, int64_t begin, int64_t end)
         const int64_t i0 = f[0].first + plane % f[0].reach.positions * axes[0].stride;
         const int64_t i1 = f[1].first + line % f[1].reach.positions * axes[1].stride;
         const tsr_real *from = job->from + line * count * channels;
-        tsr_real *to = job->to + (((n * axes[0].in + i0) * axes[1].in + i1) * axes[2].in + f[2].first) * channels;
+        tsr_real *to =
+            job->to + (((n * axes[0].in + i0) * axes[1].in + i1) * axes[2].in + f[2].first) * channels;
         for (int64_t q = 0; q < count; q++)
             memcpy(to + q * axes[2].stride * channels, from + q * channels, (size_t)channels * sizeof *to);
     }
 }
 
 /* The pixels of one phase, all channels. */
-static bool make_phase(tsr_node *n, const tsr_conv_geometry *c, const tsr_conv_operands *o, const phase *phases, workspace *w)
+static bool make_phase(tsr_node *n, const tsr_conv_geometry *c, const tsr_conv_operands *o,
+                       const phase *phases, workspace *w)
 {
     const int64_t in = c->in_channels / c->groups, out = c->out_channels / c->groups;
     tsr_patches p = {.channels = out, .pixel = c->out_channels};
     tsr_turned_weight turned = {.channels = out, .row = c->out_channels};
-    tsr_product product = {.rows = c->batch, .columns = in, .depth = out, .stride = c->in_channels, .activation = o->activation};
+    tsr_product product = {
+        .rows = c->batch, .columns = in, .depth = out, .stride = c->in_channels, .activation = o->activation};
     int64_t tap = 0, tap_step = in * c->out_channels;
     for (int i = 2; i >= 0; i--) {
         p.axes[i] = phases[i].reach;
@@ -185,8 +204,9 @@ static void gather_image(tsr_node *n, const tsr_conv_geometry *c, const tsr_conv
                 if (!make_phase(n, c, &part, phases, &w)) return;
                 if (!scattered) continue;
                 spread_job job = {.c = c, .phases = phases, .from = part.out, .to = o->out};
-                tsr_parallel(tsr_node_context(n), c->batch * phases[0].reach.positions * phases[1].reach.positions,
-                             tsr_grain((double)(2 * phases[2].reach.positions * c->in_channels)), spread_body, &job);
+                tsr_parallel(
+                    tsr_node_context(n), c->batch * phases[0].reach.positions * phases[1].reach.positions,
+                    tsr_grain((double)(2 * phases[2].reach.positions * c->in_channels)), spread_body, &job);
             }
 }
 

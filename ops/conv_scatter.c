@@ -1,7 +1,8 @@
-/* The image of a convolution where it has few channels: for each pixel of the result, all its products with the weight at
- * once, by one matrix product per chunk of pixels; each is then added where it belongs. The sums lie channel by channel and,
- * within a channel, stride phase by stride phase, so that neighbours in the result stay neighbours; a last pass puts them
- * in order. Images, or bands of them, are made side by side; each adds only to what it owns, in one order. */
+/* The image of a convolution where it has few channels: for each pixel of the result, all its products with
+ * the weight at once, by one matrix product per chunk of pixels; each is then added where it belongs. The
+ * sums lie channel by channel and, within a channel, stride phase by stride phase, so that neighbours in the
+ * result stay neighbours; a last pass puts them in order. Images, or bands of them, are made side by side;
+ * each adds only to what it owns, in one order. */
 #include "core/parallel.h"
 #include "ops/conv_operands.h"
 
@@ -18,10 +19,10 @@ typedef struct scatter_job {
     const tsr_conv_geometry *c;
     const tsr_conv_operands *o;
     const tsr_kernels *kernels;
-    int64_t in, out;           /* channels of a group */
-    int cut;                   /* the axis along which bands are cut */
-    int64_t bands, grain;      /* per image; bands to a piece */
-    int64_t chunk;             /* pixels of the result */
+    int64_t in, out;      /* channels of a group */
+    int cut;              /* the axis along which bands are cut */
+    int64_t bands, grain; /* per image; bands to a piece */
+    int64_t chunk;        /* pixels of the result */
     size_t workspace_bytes;
     unsigned char *workspaces; /* one per piece, */
     tsr_real *products;        /* and so are these: [tap][channel][chunk] */
@@ -37,10 +38,7 @@ typedef struct band {
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t largest(int64_t a, int64_t b) { return a > b ? a : b; }
 
-static int64_t divide_up(int64_t a, int64_t b) /* b > 0 */
-{
-    return a > 0 ? (a - 1) / b + 1 : -(-a / b);
-}
+static int64_t divide_up(int64_t a, int64_t b) /* b > 0 */ { return a > 0 ? (a - 1) / b + 1 : -(-a / b); }
 
 /* Where the pixels of a stride phase begin in a line of `length`. */
 static int64_t phase_start(int64_t length, int64_t stride, int64_t phase)
@@ -48,7 +46,7 @@ static int64_t phase_start(int64_t length, int64_t stride, int64_t phase)
     return phase * (length / stride) + least(phase, length % stride);
 }
 
-/* ---- adding up -------------------------------------------------------------------------------------------------------- */
+/* ---- adding up ----------------------------------------------------------------------------------------- */
 
 /* Pixels [begin, end) of a line of the result at o0, o1; their products begin at `from`. */
 typedef struct stretch {
@@ -62,7 +60,8 @@ static void add(tsr_real *restrict to, const tsr_real *restrict from, int64_t co
 }
 
 /* Products of one line of taps to a line of the image. */
-static void add_line(const scatter_job *job, const band *b, const stretch *s, const tsr_real *from, tsr_real *line)
+static void add_line(const scatter_job *job, const band *b, const stretch *s, const tsr_real *from,
+                     tsr_real *line)
 {
     const tsr_window *w = &job->c->axes[2];
     for (int64_t k = 0; k < w->kernel; k++, from += job->in * job->chunk) {
@@ -70,7 +69,8 @@ static void add_line(const scatter_job *job, const band *b, const stretch *s, co
         const int64_t begin = largest(s->begin, divide_up(b->begin[2] - offset, w->stride));
         const int64_t end = least(s->end, divide_up(b->end[2] - offset, w->stride));
         if (begin >= end) continue;
-        const int64_t at = begin * w->stride + offset, to = phase_start(w->in, w->stride, at % w->stride) + at / w->stride;
+        const int64_t at = begin * w->stride + offset,
+                      to = phase_start(w->in, w->stride, at % w->stride) + at / w->stride;
         for (int64_t i = 0; i < job->in; i++)
             add(line + i * w->in + to, from + i * job->chunk + begin - s->begin, end - begin);
     }
@@ -86,7 +86,8 @@ static void add_stretch(const scatter_job *job, const band *b, const stretch *s)
             const int64_t i1 = s->o1 * a[1].stride - a[1].before + k1 * a[1].dilation;
             if (i0 < b->begin[0] || i0 >= b->end[0] || i1 < b->begin[1] || i1 >= b->end[1]) continue;
             const int64_t line = (b->n * a[0].in + i0) * a[1].in + i1;
-            add_line(job, b, s, from, job->sums + (line * job->c->in_channels + s->group * job->in) * a[2].in);
+            add_line(job, b, s, from,
+                     job->sums + (line * job->c->in_channels + s->group * job->in) * a[2].in);
         }
 }
 
@@ -94,7 +95,10 @@ static void add_stretch(const scatter_job *job, const band *b, const stretch *s)
 static tsr_product chunk_product(const scatter_job *job, int64_t pixels)
 {
     const int64_t channels = job->c->out_channels;
-    return (tsr_product){.rows = tsr_conv_taps(job->c) * job->in, .columns = pixels, .depth = job->out, .stride = job->chunk,
+    return (tsr_product){.rows = tsr_conv_taps(job->c) * job->in,
+                         .columns = pixels,
+                         .depth = job->out,
+                         .stride = job->chunk,
                          .left = {.row_stride = channels, .depth_stride = 1},
                          .right = {.row_stride = channels, .depth_stride = 1}};
 }
@@ -108,7 +112,8 @@ static void make_chunk(const scatter_job *job, const band *b, int64_t piece, int
     product.out = products;
     for (int64_t g = 0; g < c->groups; g++) {
         product.left.data = job->o->weight + g * job->out;
-        product.right.data = job->o->result + (b->n * tsr_conv_out_pixels(c) + begin) * c->out_channels + g * job->out;
+        product.right.data =
+            job->o->result + (b->n * tsr_conv_out_pixels(c) + begin) * c->out_channels + g * job->out;
         tsr_multiply_alone(job->kernels, &product, job->workspaces + (size_t)piece * job->workspace_bytes);
         stretch s = {.group = g};
         for (int64_t at = begin; at < end; at += s.end - s.begin) {
@@ -148,7 +153,7 @@ static void band_body(void *user, int64_t first, int64_t last)
     }
 }
 
-/* ---- before and after ------------------------------------------------------------------------------------------------- */
+/* ---- before and after ---------------------------------------------------------------------------------- */
 
 static void zero_body(void *user, int64_t begin, int64_t end)
 {
@@ -166,7 +171,8 @@ static void order_body(void *user, int64_t begin, int64_t end)
         for (int64_t channel = 0; channel < channels; channel++) {
             const tsr_real bias = job->o->bias ? job->o->bias[channel] : 0;
             for (int64_t phase = 0; phase < w->stride && phase < w->in; phase++)
-                for (int64_t i = phase; i < w->in; i += w->stride) to[i * channels + channel] = *from++ + bias;
+                for (int64_t i = phase; i < w->in; i += w->stride)
+                    to[i * channels + channel] = *from++ + bias;
         }
     }
 }
@@ -176,7 +182,8 @@ static int64_t bands_of(const tsr_conv_geometry *c, const tsr_window *cut)
 {
     const int64_t extent = cut->dilation * (cut->kernel - 1) + 1;
     int64_t bands = 1;
-    while (bands * c->batch < FEW_IMAGES && cut->in / (2 * bands) >= 3 * extent && cut->in / (2 * bands) >= 2 * cut->stride)
+    while (bands * c->batch < FEW_IMAGES && cut->in / (2 * bands) >= 3 * extent &&
+           cut->in / (2 * bands) >= 2 * cut->stride)
         bands *= 2;
     return bands;
 }
@@ -200,8 +207,12 @@ void tsr_conv_scatter_image(tsr_node *n, const tsr_conv_geometry *c, const tsr_c
     const int64_t taps = tsr_conv_taps(c), lines = c->batch * c->axes[0].in * c->axes[1].in;
     const int64_t size = lines * c->axes[2].in * c->in_channels;
     if (size == 0) return;
-    scatter_job job = {.c = c, .o = o, .kernels = tsr_node_context(n)->kernels, .in = c->in_channels / c->groups,
-                       .out = c->out_channels / c->groups, .cut = 3 - c->spatial};
+    scatter_job job = {.c = c,
+                       .o = o,
+                       .kernels = tsr_node_context(n)->kernels,
+                       .in = c->in_channels / c->groups,
+                       .out = c->out_channels / c->groups,
+                       .cut = 3 - c->spatial};
     job.bands = bands_of(c, &c->axes[job.cut]);
     job.chunk = least(largest(CHUNK_VALUES / (taps * job.in), CHUNK_PIXELS), tsr_conv_out_pixels(c));
     job.grain = (c->batch * job.bands - 1) / MOST_PIECES + 1;

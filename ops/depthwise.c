@@ -1,5 +1,5 @@
-/* Convolutions in which each channel of the image has its own few of the result: direct loops over channels. Where a channel
- * has several, the image is taken as one in which it is repeated. */
+/* Convolutions in which each channel of the image has its own few of the result: direct loops over channels.
+ * Where a channel has several, the image is taken as one in which it is repeated. */
 #include "core/parallel.h"
 #include "ops/conv_operands.h"
 
@@ -19,9 +19,10 @@ bool tsr_conv_is_depthwise(const tsr_conv_geometry *c)
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
-/* ---- what a place sees along one axis ----------------------------------------------------------------------------------- */
+/* ---- what a place sees along one axis ------------------------------------------------------------------ */
 
-/* Taps tap, tap + tap_step, ..., which join it with places from, from + from_step, ... of the other tensor. */
+/* Taps tap, tap + tap_step, ..., which join it with places from, from + from_step, ... of the other tensor.
+ */
 typedef struct seen {
     int64_t count, tap, tap_step, from, from_step;
 } seen;
@@ -54,18 +55,19 @@ static seen from_image(const tsr_window *w, int64_t i)
     return s;
 }
 
-/* ---- result and image: each pixel gathers --------------------------------------------------------------------------------- */
+/* ---- result and image: each pixel gathers -------------------------------------------------------------- */
 
 typedef struct gather_job {
     const tsr_conv_geometry *c;
     int64_t channels;
-    int64_t to[3], from[3];  /* lengths */
-    const seen *seen[3];     /* of every place along an axis */
+    int64_t to[3], from[3]; /* lengths */
+    const seen *seen[3];    /* of every place along an axis */
     const tsr_real *source, *weight, *bias;
     tsr_real *out;
 } gather_job;
 
-/* What a pixel gathers: its first source and weight, and the steps from tap to tap along each axis, in values. */
+/* What a pixel gathers: its first source and weight, and the steps from tap to tap along each axis, in
+ * values. */
 typedef struct gather_plan {
     const tsr_real *source, *weight, *bias;
     int64_t count[3], from[3], tap[3];
@@ -139,7 +141,8 @@ static bool begin_gather(tsr_node *n, gather_job *job, bool to_image)
     seen *s = tsr_scratch(n, (size_t)places * sizeof *s);
     for (int i = 0; s && i < 3; i++) {
         job->seen[i] = s;
-        for (int64_t p = 0; p < job->to[i]; p++) *s++ = to_image ? from_image(&job->c->axes[i], p) : from_result(&job->c->axes[i], p);
+        for (int64_t p = 0; p < job->to[i]; p++)
+            *s++ = to_image ? from_image(&job->c->axes[i], p) : from_result(&job->c->axes[i], p);
     }
     return s != NULL;
 }
@@ -150,7 +153,7 @@ static void gather(tsr_node *n, const gather_job *job)
     tsr_parallel(tsr_node_context(n), lines, tsr_grain(line_cost(job)), gather_body, (void *)job);
 }
 
-/* ---- several results per channel ------------------------------------------------------------------------------------------ */
+/* ---- several results per channel ----------------------------------------------------------------------- */
 
 typedef struct repeat_job {
     int64_t each;
@@ -187,27 +190,32 @@ static void fold_body(void *user, int64_t begin, int64_t end)
     }
 }
 
-/* ---- the three ------------------------------------------------------------------------------------------------------------- */
+/* ---- the three ----------------------------------------------------------------------------------------- */
 
 void tsr_depthwise_result(tsr_node *n, const tsr_conv_geometry *c, const tsr_conv_operands *o)
 {
-    gather_job job = {.c = c, .channels = c->out_channels, .weight = o->weight, .bias = o->bias, .out = o->out};
+    gather_job job = {
+        .c = c, .channels = c->out_channels, .weight = o->weight, .bias = o->bias, .out = o->out};
     job.source = repeated(n, c, o->image);
     if (!job.source || !begin_gather(n, &job, false)) return;
     gather(n, &job);
-    tsr_activate(tsr_node_context(n), o->activation, o->out, c->batch * tsr_conv_out_pixels(c) * c->out_channels);
+    tsr_activate(tsr_node_context(n), o->activation, o->out,
+                 c->batch * tsr_conv_out_pixels(c) * c->out_channels);
 }
 
 void tsr_depthwise_image(tsr_node *n, const tsr_conv_geometry *c, const tsr_conv_operands *o)
 {
     const int64_t size = c->batch * tsr_conv_in_pixels(c) * c->in_channels;
-    gather_job job = {.c = c, .channels = c->out_channels, .source = o->result, .weight = o->weight, .out = o->out};
-    repeat_job fold = {.each = c->out_channels / c->groups, .bias = o->bias, .channels = c->in_channels, .to = o->out};
+    gather_job job = {
+        .c = c, .channels = c->out_channels, .source = o->result, .weight = o->weight, .out = o->out};
+    repeat_job fold = {
+        .each = c->out_channels / c->groups, .bias = o->bias, .channels = c->in_channels, .to = o->out};
     if (fold.each == 1) job.bias = o->bias;
     else fold.from = job.out = tsr_scratch(n, (size_t)(size * fold.each) * sizeof *job.out);
     if (!job.out || !begin_gather(n, &job, true)) return;
     gather(n, &job);
-    if (fold.each > 1) tsr_parallel(tsr_node_context(n), size, tsr_grain((double)fold.each), fold_body, &fold);
+    if (fold.each > 1)
+        tsr_parallel(tsr_node_context(n), size, tsr_grain((double)fold.each), fold_body, &fold);
     tsr_activate(tsr_node_context(n), o->activation, o->out, size);
 }
 
@@ -220,8 +228,8 @@ typedef struct weight_job {
 } weight_job;
 
 /* Tap k of a line of taps, for `count` channels: the sum over results [begin, end) of a line. */
-static inline void correlate(const weight_job *job, const tsr_real *x, const tsr_real *y, int64_t pixels, double *to,
-                             const int count)
+static inline void correlate(const weight_job *job, const tsr_real *x, const tsr_real *y, int64_t pixels,
+                             double *to, const int count)
 {
     const int64_t channels = job->lines.channels, step = job->lines.c->axes[2].stride * channels;
     tsr_real sum[CORRELATED] = {0};
@@ -242,7 +250,8 @@ static void correlate_lines(const weight_job *job, const tsr_real *x, const tsr_
         if (begin >= end) continue;
         const tsr_real *from = x + (begin * w->stride + offset) * channels, *with = y + begin * channels;
         int64_t c = 0;
-        for (; c + CORRELATED <= channels; c += CORRELATED) correlate(job, from + c, with + c, end - begin, to + c, CORRELATED);
+        for (; c + CORRELATED <= channels; c += CORRELATED)
+            correlate(job, from + c, with + c, end - begin, to + c, CORRELATED);
         if (c < channels) correlate(job, from + c, with + c, end - begin, to + c, (int)(channels - c));
     }
 }
@@ -260,9 +269,10 @@ static void weight_body(void *user, int64_t begin, int64_t end)
         for (int64_t t0 = 0; t0 < s0->count; t0++)
             for (int64_t t1 = 0; t1 < s1->count; t1++) {
                 const int64_t i0 = s0->from + t0 * s0->from_step, i1 = s1->from + t1 * s1->from_step;
-                correlate_lines(job, g->source + ((n * g->from[0] + i0) * g->from[1] + i1) * g->from[2] * g->channels,
-                                job->other + line * g->to[2] * g->channels,
-                                sums + ((s0->tap + t0) * g->c->axes[1].kernel + s1->tap + t1) * tap_line);
+                correlate_lines(
+                    job, g->source + ((n * g->from[0] + i0) * g->from[1] + i1) * g->from[2] * g->channels,
+                    job->other + line * g->to[2] * g->channels,
+                    sums + ((s0->tap + t0) * g->c->axes[1].kernel + s1->tap + t1) * tap_line);
             }
     }
 }
@@ -272,7 +282,8 @@ void tsr_depthwise_weight(tsr_node *n, const tsr_conv_geometry *c, const tsr_con
     weight_job job = {.lines = {.c = c, .channels = c->out_channels}, .other = o->result};
     job.lines.source = repeated(n, c, o->image);
     if (!job.lines.source || !begin_gather(n, &job.lines, false)) return;
-    const int64_t lines = c->batch * c->axes[0].out * c->axes[1].out, size = tsr_conv_taps(c) * c->out_channels;
+    const int64_t lines = c->batch * c->axes[0].out * c->axes[1].out,
+                  size = tsr_conv_taps(c) * c->out_channels;
     job.grain = tsr_grain(line_cost(&job.lines));
     if (job.grain < (lines - 1) / WEIGHT_PIECES + 1) job.grain = (lines - 1) / WEIGHT_PIECES + 1;
     const int64_t pieces = lines > 0 ? (lines - 1) / job.grain + 1 : 0;

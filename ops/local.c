@@ -1,5 +1,5 @@
-/* Locally connected: at each position a small product over the batch with weights of its own. These are far more than all
- * else, so that each is read, or written, once. */
+/* Locally connected: at each position a small product over the batch with weights of its own. These are far
+ * more than all else, so that each is read, or written, once. */
 #include "core/parallel.h"
 #include "ops/conv_operands.h"
 #include "ops/patches.h"
@@ -48,17 +48,23 @@ static tsr_patches patches_at(const local_job *job, int64_t position)
     const int64_t at[3] = {0, position / c->axes[2].out, position % c->axes[2].out};
     for (int i = 0; i < 3; i++) {
         const tsr_window *w = &c->axes[i];
-        p.axes[i] = (tsr_reach){.in = w->in, .positions = 1, .step = 1, .taps = w->kernel, .gap = 1,
+        p.axes[i] = (tsr_reach){.in = w->in,
+                                .positions = 1,
+                                .step = 1,
+                                .taps = w->kernel,
+                                .gap = 1,
                                 .first = at[i] * w->stride - w->before};
     }
     return p;
 }
 
-/* ---- result ------------------------------------------------------------------------------------------------------------ */
+/* ---- result -------------------------------------------------------------------------------------------- */
 
 static tsr_product result_product(const tsr_conv_geometry *c)
 {
-    return (tsr_product){.rows = c->batch, .columns = c->out_channels, .depth = tsr_conv_taps(c) * c->in_channels,
+    return (tsr_product){.rows = c->batch,
+                         .columns = c->out_channels,
+                         .depth = tsr_conv_taps(c) * c->in_channels,
                          .stride = tsr_conv_out_pixels(c) * c->out_channels};
 }
 
@@ -68,7 +74,8 @@ static void visit_result(const local_job *job, int64_t position, void *workspace
     const tsr_patches patches = patches_at(job, position);
     tsr_product product = result_product(job->c);
     product.left = tsr_patch_rows(&patches);
-    product.right = (tsr_factor){.data = job->o->weight + position * product.depth * channels, .row_stride = 1,
+    product.right = (tsr_factor){.data = job->o->weight + position * product.depth * channels,
+                                 .row_stride = 1,
                                  .depth_stride = channels};
     product.out = job->o->out + position * channels;
     product.bias = job->o->bias ? job->o->bias + position * channels : NULL;
@@ -76,11 +83,13 @@ static void visit_result(const local_job *job, int64_t position, void *workspace
     tsr_multiply_alone(job->kernels, &product, workspace);
 }
 
-/* ---- gradients --------------------------------------------------------------------------------------------------------- */
+/* ---- gradients ----------------------------------------------------------------------------------------- */
 
 static tsr_product weight_product(const tsr_conv_geometry *c)
 {
-    return (tsr_product){.rows = tsr_conv_taps(c) * c->in_channels, .columns = c->out_channels, .depth = c->batch,
+    return (tsr_product){.rows = tsr_conv_taps(c) * c->in_channels,
+                         .columns = c->out_channels,
+                         .depth = c->batch,
                          .stride = c->out_channels};
 }
 
@@ -90,7 +99,8 @@ static void visit_weight(const local_job *job, int64_t position, void *workspace
     const tsr_patches patches = patches_at(job, position);
     tsr_product product = weight_product(job->c);
     product.left = tsr_patch_columns(&patches);
-    product.right = (tsr_factor){.data = job->o->result + position * channels, .row_stride = 1,
+    product.right = (tsr_factor){.data = job->o->result + position * channels,
+                                 .row_stride = 1,
                                  .depth_stride = tsr_conv_out_pixels(job->c) * channels};
     product.out = job->o->out + position * product.rows * channels;
     tsr_multiply_alone(job->kernels, &product, workspace);
@@ -113,7 +123,9 @@ static seen seen_from(const tsr_window *w, int64_t i)
 
 static tsr_product image_product(const tsr_conv_geometry *c)
 {
-    return (tsr_product){.rows = c->batch, .columns = c->in_channels, .depth = tsr_conv_taps(c) * c->out_channels,
+    return (tsr_product){.rows = c->batch,
+                         .columns = c->in_channels,
+                         .depth = tsr_conv_taps(c) * c->out_channels,
                          .stride = tsr_conv_in_pixels(c) * c->in_channels};
 }
 
@@ -130,7 +142,8 @@ static void visit_image(const local_job *job, int64_t pixel, void *workspace)
     for (int i = 2; i >= 0; i--) {
         const tsr_window *w = &c->axes[i];
         const seen s = seen_from(w, at[i]);
-        patches.axes[i] = (tsr_reach){.in = w->out, .positions = 1, .step = 1, .taps = s.count, .first = s.first, .gap = 1};
+        patches.axes[i] =
+            (tsr_reach){.in = w->out, .positions = 1, .step = 1, .taps = s.count, .first = s.first, .gap = 1};
         turned.taps[i] = s.count;
         turned.steps[i] = position_step - w->stride * tap_step;
         turned.data += s.count > 0 ? s.first * position_step + s.last * tap_step : 0;
@@ -165,7 +178,9 @@ static void locally_connected_backward(tsr_node *n)
     o.result = tsr_conv_cotangent(n, c->activation);
     if (!o.result) return;
     tsr_real *bias = tsr_gradient(n, 2);
-    if (bias) tsr_column_sums(tsr_node_context(n), o.result, c->batch, tsr_conv_out_pixels(c) * c->out_channels, bias);
+    if (bias)
+        tsr_column_sums(tsr_node_context(n), o.result, c->batch, tsr_conv_out_pixels(c) * c->out_channels,
+                        bias);
     o.out = tsr_gradient(n, 1);
     const tsr_product weight = weight_product(c);
     job.visit = visit_weight;
@@ -178,7 +193,8 @@ static void locally_connected_backward(tsr_node *n)
 static const tsr_op locally_connected_op = {
     .name = "locally_connected", .backward = locally_connected_backward, .optional = 1u << 2};
 
-tsr_tensor *tsr_locally_connected(tsr_tensor *x, tsr_tensor *weight, tsr_tensor *bias, const tsr_conv_options *options)
+tsr_tensor *tsr_locally_connected(tsr_tensor *x, tsr_tensor *weight, tsr_tensor *bias,
+                                  const tsr_conv_options *options)
 {
     tsr_node *n = tsr_begin(&locally_connected_op, TSR_INPUTS(x, weight, bias));
     if (tsr_dead(n)) return tsr_end(n);
@@ -189,7 +205,10 @@ tsr_tensor *tsr_locally_connected(tsr_tensor *x, tsr_tensor *weight, tsr_tensor 
     tsr_conv_geometry *saved = tsr_save(n, sizeof *saved);
     if (!y || !saved) return tsr_end(n);
     *saved = c;
-    const tsr_conv_operands o = {.image = tsr_data(x), .weight = tsr_data(weight), .out = y, .bias = tsr_data(bias),
+    const tsr_conv_operands o = {.image = tsr_data(x),
+                                 .weight = tsr_data(weight),
+                                 .out = y,
+                                 .bias = tsr_data(bias),
                                  .activation = c.activation};
     local_job job = {.c = saved, .o = &o, .visit = visit_result};
     const tsr_product product = result_product(saved);

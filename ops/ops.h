@@ -223,7 +223,8 @@ typedef struct tsr_lrn_options {
  * 2012, section 3.3, has alpha without the division). */
 tsr_tensor *tsr_lrn(tsr_tensor *x, const tsr_lrn_options *options);
 
-/* x / max(|x|, 1e-12) along an axis; at 0 result and gradient are finite. Schroff et al. 2015, section 3. */
+/* x / max(|x|, 1e-12) along an axis; where |x| is below 1e-12, at 0 too, the gradient is that of a division by it, as in
+ * PyTorch. Schroff et al. 2015, section 3. */
 tsr_tensor *tsr_l2_normalize(tsr_tensor *x, int axis);
 
 /* ---- losses (loss.c, pair_loss.c, triplet.c, image_loss.c): one value unless said otherwise ---------------------- */
@@ -264,7 +265,8 @@ tsr_tensor *tsr_pairwise_squared_distance(tsr_tensor *a, tsr_tensor *b);
 
 typedef enum tsr_mining {
     TSR_SEMI_HARD, /* all anchor-positive pairs, each with the negative that is the nearest of those farther than the
-                      positive but inside the margin (Schroff et al. 2015, section 3.2); pairs without one are left out */
+                      positive but inside the margin (Schroff et al. 2015, section 3.2); pairs without one are left out.
+                      Here and below the first row wins where distances are equal */
     TSR_HARDEST,   /* each anchor with its farthest positive and nearest negative (Hermans et al. 2017, eq. 5) */
     TSR_BATCH_ALL, /* every valid triplet */
     TSR_RANDOM_VIOLATOR /* all anchor-positive pairs, each with a random negative inside the margin (as OpenFace does) */
@@ -279,14 +281,16 @@ typedef struct tsr_triplet_report {
 typedef struct tsr_triplet_options {
     double margin;              /* required, above 0 */
     tsr_mining mining;
-    tsr_reduction reduction;    /* mean over the triplets that were formed; none: 0 */
+    tsr_reduction reduction;    /* mean over the triplets that were formed (batch-all: all that are valid, those with a
+                                   loss of 0 too); none: 0 */
     tsr_triplet_report *report; /* filled in, if given */
 } tsr_triplet_options;
 
 /* Sum or mean of max(0, |a - p|^2 - |a - n|^2 + margin) over triplets (Schroff et al. 2015, eq. 3): mined from embeddings
- * [N, D] and labels [N], */
+ * [N, D] and labels [N]. Where a distance is NaN or infinite the loss is not finite, and the gradient neither. */
 tsr_tensor *tsr_triplet_loss(tsr_tensor *embeddings, tsr_tensor *labels, const tsr_triplet_options *options);
-/* or given as rows of embeddings: triplets [T, 3] of whole numbers (anchor, positive, negative); mining is not looked at. */
+/* The same, given as rows of embeddings: triplets [T, 3] of whole numbers (anchor, positive, negative); mining is not
+ * looked at. */
 tsr_tensor *tsr_triplet_loss_of(tsr_tensor *embeddings, tsr_tensor *triplets, const tsr_triplet_options *options);
 
 typedef struct tsr_gram_options {

@@ -4,7 +4,7 @@
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
-/* ---- segments: values of a patch that lie side by side ---------------------------------------------------------------- */
+/* ---- segments: values of a patch that lie side by side ------------------------------------------------- */
 
 /* A run is the channels of one tap or, where these touch, of a line of taps. */
 typedef struct run_place {
@@ -15,7 +15,8 @@ typedef struct run_place {
 static run_place run_of(const tsr_patches *p, int64_t k)
 {
     const bool touch = p->axes[2].gap == 1 && p->pixel == p->channels;
-    run_place at = {.runs = touch ? 1 : p->axes[2].taps, .length = touch ? p->axes[2].taps * p->channels : p->channels};
+    run_place at = {.runs = touch ? 1 : p->axes[2].taps,
+                    .length = touch ? p->axes[2].taps * p->channels : p->channels};
     const int64_t run = k / at.length, line = run / at.runs;
     at.within = k % at.length;
     at.run = run % at.runs;
@@ -33,8 +34,10 @@ typedef struct segment {
 /* The next values, at most so many and of one run; goes past them. */
 static segment next_segment(const tsr_patches *p, run_place *at, int64_t most)
 {
-    const segment s = {.i0 = at->j0 * p->axes[0].gap, .i1 = at->j1 * p->axes[1].gap,
-                       .offset = at->run * p->axes[2].gap * p->pixel + at->within, .length = least(at->length - at->within, most)};
+    const segment s = {.i0 = at->j0 * p->axes[0].gap,
+                       .i1 = at->j1 * p->axes[1].gap,
+                       .offset = at->run * p->axes[2].gap * p->pixel + at->within,
+                       .length = least(at->length - at->within, most)};
     at->within += s.length;
     if (at->within < at->length) return s;
     at->within = 0;
@@ -46,7 +49,7 @@ static segment next_segment(const tsr_patches *p, run_place *at, int64_t most)
     return s;
 }
 
-/* ---- stretches: patches that lie side by side ------------------------------------------------------------------------- */
+/* ---- stretches: patches that lie side by side ---------------------------------------------------------- */
 
 typedef struct place {
     int64_t n, p[3];
@@ -75,7 +78,9 @@ typedef struct stretch {
 static stretch next_stretch(const tsr_patches *p, place *at, int64_t most)
 {
     const tsr_reach *a = p->axes;
-    stretch s = {.n = at->n, .i0 = a[0].first + at->p[0] * a[0].step, .i1 = a[1].first + at->p[1] * a[1].step,
+    stretch s = {.n = at->n,
+                 .i0 = a[0].first + at->p[0] * a[0].step,
+                 .i1 = a[1].first + at->p[1] * a[1].step,
                  .at = (a[2].first + at->p[2] * a[2].step) * p->pixel};
     if (a[0].positions * a[1].positions * a[2].positions == 1) {
         s.count = most;
@@ -96,10 +101,7 @@ static stretch next_stretch(const tsr_patches *p, place *at, int64_t most)
     return s;
 }
 
-static bool outside(int64_t i, int64_t length)
-{
-    return (uint64_t)i >= (uint64_t)length;
-}
+static bool outside(int64_t i, int64_t length) { return (uint64_t)i >= (uint64_t)length; }
 
 /* The line of pixels that a stretch reads a segment from; NULL: outside. */
 static const tsr_real *line_of(const tsr_patches *p, const stretch *from, const segment *s)
@@ -109,10 +111,11 @@ static const tsr_real *line_of(const tsr_patches *p, const stretch *from, const 
     return p->image + ((from->n * p->axes[0].in + i0) * p->axes[1].in + i1) * p->axes[2].in * p->pixel;
 }
 
-/* ---- patches as rows -------------------------------------------------------------------------------------------------- */
+/* ---- patches as rows ----------------------------------------------------------------------------------- */
 
 /* out[d * tile + r] = from[d + r * step] for r < tile; called with constant tiles. */
-static inline void turn_spaced(const tsr_real *from, int64_t step, int64_t depth, tsr_real *out, const int tile)
+static inline void turn_spaced(const tsr_real *from, int64_t step, int64_t depth, tsr_real *out,
+                               const int tile)
 {
     for (int64_t d = 0; d < depth; d++, from++, out += tile) {
         if (step == 1) memcpy(out, from, (size_t)tile * sizeof *out);
@@ -198,15 +201,18 @@ static void pack_rows(const tsr_factor *self, const tsr_block_of *block, tsr_rea
     }
 }
 
-/* ---- patches as depth ------------------------------------------------------------------------------------------------- */
+/* ---- patches as depth ---------------------------------------------------------------------------------- */
 
 /* out[d * tile + v] = from[d * step + v] for v < length; called with constant lengths. */
-static inline void copy_values(const tsr_real *from, int64_t step, int64_t count, int tile, tsr_real *out, const int length)
+static inline void copy_values(const tsr_real *from, int64_t step, int64_t count, int tile, tsr_real *out,
+                               const int length)
 {
-    for (int64_t d = 0; d < count; d++, from += step, out += tile) memcpy(out, from, (size_t)length * sizeof *out);
+    for (int64_t d = 0; d < count; d++, from += step, out += tile)
+        memcpy(out, from, (size_t)length * sizeof *out);
 }
 
-static void copy_patches(const tsr_real *from, int64_t step, int64_t count, int tile, tsr_real *out, int length)
+static void copy_patches(const tsr_real *from, int64_t step, int64_t count, int tile, tsr_real *out,
+                         int length)
 {
     switch (length) {
     case 1: copy_values(from, step, count, tile, out, 1); break;
@@ -233,7 +239,8 @@ static void pack_stretch(const tsr_patches *p, const stretch *from, const segmen
     const int64_t ahead = from->apart - from->slide;
     for (int64_t d = 0; d < from->count;) {
         if (line && at >= 0 && at <= most) {
-            const int64_t inside = from->slide ? least(from->count - d, (most - at) / from->slide + 1) : from->count;
+            const int64_t inside =
+                from->slide ? least(from->count - d, (most - at) / from->slide + 1) : from->count;
             copy_patches(line + at, from->apart, inside, tile, out + d * tile, length);
             d += inside;
             at += inside * from->slide;
@@ -258,21 +265,23 @@ static void pack_columns(const tsr_factor *self, const tsr_block_of *block, tsr_
     for (int64_t d = 0; d < block->depth;) {
         const stretch from = next_stretch(p, &at, block->depth - d);
         tsr_real *to = out + d * block->tile;
-        for (int i = 0; i < count; to += segments[i++].length) pack_stretch(p, &from, &segments[i], block->tile, to);
+        for (int i = 0; i < count; to += segments[i++].length)
+            pack_stretch(p, &from, &segments[i], block->tile, to);
         for (int64_t i = 0; block->rows < block->tile && i < from.count; i++, to += block->tile)
             memset(to, 0, (size_t)(block->tile - block->rows) * sizeof *to);
         d += from.count;
     }
 }
 
-/* ---- factors ---------------------------------------------------------------------------------------------------------- */
+/* ---- factors ------------------------------------------------------------------------------------------- */
 
 /* Each pixel is its own patch, in the same order. */
 static bool is_plain(const tsr_patches *p)
 {
     for (int i = 0; i < 3; i++) {
         const tsr_reach *a = &p->axes[i];
-        if (a->taps != 1 || a->first != 0 || a->positions != a->in || (a->step != 1 && a->in > 1)) return false;
+        if (a->taps != 1 || a->first != 0 || a->positions != a->in || (a->step != 1 && a->in > 1))
+            return false;
     }
     return true;
 }
@@ -306,6 +315,7 @@ static void pack_turned(const tsr_factor *self, const tsr_block_of *block, tsr_r
 
 tsr_factor tsr_turned_rows(const tsr_turned_weight *w)
 {
-    if (w->taps[0] * w->taps[1] * w->taps[2] == 1) return (tsr_factor){.data = w->data, .row_stride = w->row, .depth_stride = 1};
+    if (w->taps[0] * w->taps[1] * w->taps[2] == 1)
+        return (tsr_factor){.data = w->data, .row_stride = w->row, .depth_stride = 1};
     return (tsr_factor){.pack = pack_turned, .user = w};
 }

@@ -22,8 +22,8 @@ typedef struct tsr_patches {
 tsr_factor tsr_patch_rows(const tsr_patches *p);
 tsr_factor tsr_patch_columns(const tsr_patches *p);
 
-/* A weight seen from the channels of its image: tap j and channel c of the result is at j0 * steps[0] + j1 * steps[1] +
- * j2 * steps[2] + c from data, channels of the image `row` values apart. */
+/* A weight seen from the channels of its image: tap j and channel c of the result is at j0 * steps[0] + j1 *
+ * steps[1] + j2 * steps[2] + c from data, channels of the image `row` values apart. */
 typedef struct tsr_turned_weight {
     const tsr_real *data;
     int64_t taps[3], steps[3];

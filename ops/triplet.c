@@ -83,7 +83,7 @@ static void add_triplet(const mining_job *job, int64_t anchor, int64_t positive,
  * comes first, in lanes that need no branch: this runs for every anchor and positive. */
 static int64_t nearest_negative(const mining_job *job, int64_t anchor, tsr_real above, double below)
 {
-    enum { LANES = 8 };
+    enum { LANES = 32 }; /* so many that compilers keep the loop and do several at once */
     const tsr_real *restrict d = job->distances + anchor * job->rows, *restrict labels = job->labels;
     const tsr_real label = labels[anchor], none = INFINITY;
     tsr_real lanes[LANES], nearest = none;

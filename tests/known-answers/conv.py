@@ -1,5 +1,6 @@
-"""Convolutions against torch.nn.functional. Weights are stored as [K..., I / groups, O], PyTorch's are [O, I / groups, K...]
-(conv) and [I, O / groups, K...] (conv_transpose). Padding that differs at the two ends is done by padding or cutting."""
+"""Convolutions against torch.nn.functional. Weights are stored as [K..., I / groups, O], PyTorch's are
+[O, I / groups, K...] (conv) and [I, O / groups, K...] (conv_transpose). Padding that differs at the two ends is done by
+padding first or cutting afterwards."""
 import torch
 import torch.nn.functional as F
 
@@ -55,7 +56,8 @@ for name, (shape, kernel, out, stride, before, after, dilation, groups, activati
     case(store, f"conv_{name}", run, r(shape), r(*kernel, shape[-1] // groups, out) / 3, r(out))
 case(store, "conv_no_bias", lambda x, w: last(F.conv2d(first(x), theirs(w))), r(1, 4, 4, 3), r(2, 3, 3, 4))
 
-# name: input shape, kernel, output channels, stride, padding, padding_end, output_padding, dilation, groups, activation.
+# name: input shape, kernel, output channels, stride, padding, padding_end, output_padding, dilation, groups,
+# activation.
 BACKS = {
     "plain": ((1, 3, 4, 2), (3, 3), 8, (1, 1), (0, 0), (0, 0), (0, 0), (1, 1), 1, same),
     "double": ((1, 3, 2, 2), (4, 4), 8, (2, 2), (1, 1), (1, 1), (0, 0), (1, 1), 1, torch.relu),

@@ -1,5 +1,5 @@
-/* Convolutions against the sums that define them, on sizes that reach the edges of tiles, blocks, chunks and bands; and the
- * packing of patches by itself, for tiles of any instruction set. */
+/* Convolutions against the sums that define them, on sizes that reach the edges of tiles, blocks, chunks and
+ * bands; and the packing of patches by itself, for tiles of any instruction set. */
 #include "ops/ops_internal.h"
 #include "ops/patches.h"
 #include "tests/test.h"
@@ -8,11 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- convolution ------------------------------------------------------------------------------------------------------- */
+/* ---- convolution --------------------------------------------------------------------------------------- */
 
 typedef struct definition {
-    tsr_shape image, weight, result; /* five axes: one or two of length 1 in front where there are fewer spatial ones */
-    tsr_conv_options o;              /* for three spatial axes; no TSR_ZERO */
+    tsr_shape image, weight,
+        result;         /* five axes: one or two of length 1 in front where there are fewer spatial ones */
+    tsr_conv_options o; /* for three spatial axes; no TSR_ZERO */
     int64_t groups;
 } definition;
 
@@ -28,8 +29,10 @@ static tsr_shape widened(tsr_shape s, int spatial, bool is_weight)
 static definition define(tsr_shape image, tsr_shape weight, tsr_shape result, const tsr_conv_options *options)
 {
     const int spatial = image.rank - 2;
-    definition d = {.image = widened(image, spatial, false), .weight = widened(weight, spatial, true),
-                    .result = widened(result, spatial, false), .groups = options->groups ? options->groups : 1};
+    definition d = {.image = widened(image, spatial, false),
+                    .weight = widened(weight, spatial, true),
+                    .result = widened(result, spatial, false),
+                    .groups = options->groups ? options->groups : 1};
     for (int i = 0; i < 3; i++) {
         const int from = i - (3 - spatial);
         d.o.stride[i] = from >= 0 && options->stride[from] ? options->stride[from] : 1;
@@ -47,11 +50,14 @@ static int64_t flat(tsr_shape s, const int64_t *at)
 }
 
 /* Calls `term` with the flat indices of image, weight and result for every product of the sum. */
-static void each_term(const definition *d, void (*term)(void *user, int64_t x, int64_t w, int64_t y), void *user)
+static void each_term(const definition *d, void (*term)(void *user, int64_t x, int64_t w, int64_t y),
+                      void *user)
 {
-    const int64_t in = d->weight.dims[3], out = d->weight.dims[4], share = out / d->groups, *r = d->result.dims;
+    const int64_t in = d->weight.dims[3], out = d->weight.dims[4], share = out / d->groups,
+                  *r = d->result.dims;
     int64_t k[5], y[5], x[5];
-    const int64_t positions = r[0] * r[1] * r[2] * r[3], taps = d->weight.dims[0] * d->weight.dims[1] * d->weight.dims[2];
+    const int64_t positions = r[0] * r[1] * r[2] * r[3],
+                  taps = d->weight.dims[0] * d->weight.dims[1] * d->weight.dims[2];
     for (int64_t p = 0; p < positions; p++)
         for (int64_t t = 0; t < taps; t++) {
             bool inside = true;
@@ -101,28 +107,38 @@ static double distance(const tsr_tensor *ours, const double *theirs)
 static void check_definition(tsr_shape image, tsr_shape weight, const tsr_conv_options *options)
 {
     tsr_context *ctx = tsr_open(&(tsr_options){.seed = 3, .threads = 2});
-    tsr_tensor *x = tsr_watch(tsr_normal(ctx, image, 0, 1, 1)), *w = tsr_watch(tsr_normal(ctx, weight, 0, 1, 2));
+    tsr_tensor *x = tsr_watch(tsr_normal(ctx, image, 0, 1, 1)),
+               *w = tsr_watch(tsr_normal(ctx, weight, 0, 1, 2));
     tsr_tensor *y = tsr_conv(x, w, NULL, options), *g = tsr_normal(ctx, tsr_shape_of(y), 0, 1, 3);
     tsr_backward_from(y, g);
     const int64_t sizes[3] = {tsr_size(x), tsr_size(w), tsr_size(y)};
     double *memory = calloc((size_t)(sizes[0] + sizes[1] + sizes[2]), sizeof *memory);
-    if (test_check(memory && !tsr_error(ctx), tsr_error(ctx) ? tsr_error(ctx) : "memory", __FILE__, __LINE__)) {
-        defined s = {.image = tsr_data(x), .weight = tsr_data(w), .cotangent = tsr_data(g), .result = memory,
-                     .image_gradient = memory + sizes[2], .weight_gradient = memory + sizes[2] + sizes[0]};
+    if (test_check(memory && !tsr_error(ctx), tsr_error(ctx) ? tsr_error(ctx) : "memory", __FILE__,
+                   __LINE__)) {
+        defined s = {.image = tsr_data(x),
+                     .weight = tsr_data(w),
+                     .cotangent = tsr_data(g),
+                     .result = memory,
+                     .image_gradient = memory + sizes[2],
+                     .weight_gradient = memory + sizes[2] + sizes[0]};
         const definition d = define(image, weight, tsr_shape_of(y), options);
         each_term(&d, add_term, &s);
         const double tolerance = sizeof(tsr_real) == 8 ? 1e-13 : 3e-5;
         test_check(distance(y, s.result) < tolerance, "the result is as defined", __FILE__, __LINE__);
-        test_check(distance(tsr_grad(x), s.image_gradient) < tolerance, "the image's gradient is as defined", __FILE__, __LINE__);
-        test_check(distance(tsr_grad(w), s.weight_gradient) < tolerance, "the weight's gradient is as defined", __FILE__, __LINE__);
+        test_check(distance(tsr_grad(x), s.image_gradient) < tolerance, "the image's gradient is as defined",
+                   __FILE__, __LINE__);
+        test_check(distance(tsr_grad(w), s.weight_gradient) < tolerance,
+                   "the weight's gradient is as defined", __FILE__, __LINE__);
         tsr_conv_options back = *options;
         for (int i = 0; i < image.rank - 2; i++) { /* what the convolution did not reach at the end */
-            const int64_t stride = options->stride[i] ? options->stride[i] : 1, dilation = options->dilation[i] ? options->dilation[i] : 1;
+            const int64_t stride = options->stride[i] ? options->stride[i] : 1,
+                          dilation = options->dilation[i] ? options->dilation[i] : 1;
             const int64_t reached = (tsr_dim(y, i + 1) - 1) * stride + dilation * (weight.dims[i] - 1) + 1;
             back.output_padding[i] = (int)(image.dims[i + 1] + 2 * options->padding[i] - reached);
         }
         const tsr_tensor *adjoint = tsr_conv_transpose(g, w, NULL, &back);
-        test_check(tsr_same_shape(tsr_shape_of(adjoint), image) && distance(adjoint, s.image_gradient) < tolerance,
+        test_check(tsr_same_shape(tsr_shape_of(adjoint), image) &&
+                       distance(adjoint, s.image_gradient) < tolerance,
                    tsr_error(ctx) ? tsr_error(ctx) : "conv_transpose is the adjoint", __FILE__, __LINE__);
     }
     free(memory);
@@ -131,12 +147,18 @@ static void check_definition(tsr_shape image, tsr_shape weight, const tsr_conv_o
 
 TEST(conv_is_the_sum_that_defines_it_where_images_have_many_channels)
 {
-    check_definition(TSR_SHAPE(2, 9, 13, 40), TSR_SHAPE(3, 3, 40, 35), &(tsr_conv_options){.padding = {1, 1}});
-    check_definition(TSR_SHAPE(3, 11, 10, 20), TSR_SHAPE(3, 5, 20, 17), &(tsr_conv_options){.stride = {2, 3}, .padding = {1, 2}});
-    check_definition(TSR_SHAPE(1, 14, 15, 8), TSR_SHAPE(3, 4, 8, 9), &(tsr_conv_options){.stride = {2, 4}, .dilation = {3, 2}});
-    check_definition(TSR_SHAPE(2, 75, 9), TSR_SHAPE(7, 9, 33), &(tsr_conv_options){.stride = {3}, .padding = {4}, .dilation = {2}});
-    check_definition(TSR_SHAPE(1, 5, 6, 7, 10), TSR_SHAPE(3, 2, 3, 10, 12), &(tsr_conv_options){.stride = {2, 1, 2}, .padding = {1, 1, 2}});
-    check_definition(TSR_SHAPE(2, 7, 6, 48), TSR_SHAPE(3, 3, 24, 32), &(tsr_conv_options){.groups = 2, .padding = {1, 1}});
+    check_definition(TSR_SHAPE(2, 9, 13, 40), TSR_SHAPE(3, 3, 40, 35),
+                     &(tsr_conv_options){.padding = {1, 1}});
+    check_definition(TSR_SHAPE(3, 11, 10, 20), TSR_SHAPE(3, 5, 20, 17),
+                     &(tsr_conv_options){.stride = {2, 3}, .padding = {1, 2}});
+    check_definition(TSR_SHAPE(1, 14, 15, 8), TSR_SHAPE(3, 4, 8, 9),
+                     &(tsr_conv_options){.stride = {2, 4}, .dilation = {3, 2}});
+    check_definition(TSR_SHAPE(2, 75, 9), TSR_SHAPE(7, 9, 33),
+                     &(tsr_conv_options){.stride = {3}, .padding = {4}, .dilation = {2}});
+    check_definition(TSR_SHAPE(1, 5, 6, 7, 10), TSR_SHAPE(3, 2, 3, 10, 12),
+                     &(tsr_conv_options){.stride = {2, 1, 2}, .padding = {1, 1, 2}});
+    check_definition(TSR_SHAPE(2, 7, 6, 48), TSR_SHAPE(3, 3, 24, 32),
+                     &(tsr_conv_options){.groups = 2, .padding = {1, 1}});
     check_definition(TSR_SHAPE(2, 7, 6, 33), TSR_SHAPE(1, 1, 33, 20), &(tsr_conv_options){.stride = {1, 1}});
     check_definition(TSR_SHAPE(2, 7, 6, 16), TSR_SHAPE(1, 1, 16, 20), &(tsr_conv_options){.stride = {2, 2}});
     check_definition(TSR_SHAPE(20, 3, 3, 30), TSR_SHAPE(3, 3, 30, 3), &(tsr_conv_options){.stride = {1, 1}});
@@ -145,23 +167,32 @@ TEST(conv_is_the_sum_that_defines_it_where_images_have_many_channels)
 TEST(conv_is_the_sum_that_defines_it_where_images_have_few_channels)
 {
     check_definition(TSR_SHAPE(2, 40, 37, 3), TSR_SHAPE(3, 3, 3, 20), &(tsr_conv_options){.padding = {1, 1}});
-    check_definition(TSR_SHAPE(3, 31, 33, 3), TSR_SHAPE(7, 7, 3, 18), &(tsr_conv_options){.stride = {2, 2}, .padding = {3, 3}});
-    check_definition(TSR_SHAPE(1, 60, 21, 2), TSR_SHAPE(3, 2, 2, 5), &(tsr_conv_options){.stride = {3, 2}, .dilation = {2, 5}, .padding = {4, 0}});
+    check_definition(TSR_SHAPE(3, 31, 33, 3), TSR_SHAPE(7, 7, 3, 18),
+                     &(tsr_conv_options){.stride = {2, 2}, .padding = {3, 3}});
+    check_definition(TSR_SHAPE(1, 60, 21, 2), TSR_SHAPE(3, 2, 2, 5),
+                     &(tsr_conv_options){.stride = {3, 2}, .dilation = {2, 5}, .padding = {4, 0}});
     check_definition(TSR_SHAPE(1, 1000, 1), TSR_SHAPE(9, 1, 24), &(tsr_conv_options){.padding = {4}});
-    check_definition(TSR_SHAPE(1, 999, 5), TSR_SHAPE(6, 5, 4), &(tsr_conv_options){.stride = {4}, .padding = {7}});
-    check_definition(TSR_SHAPE(1, 20, 7, 9, 1), TSR_SHAPE(3, 3, 5, 1, 6), &(tsr_conv_options){.padding = {1, 0, 2}});
-    check_definition(TSR_SHAPE(2, 9, 8, 6), TSR_SHAPE(3, 3, 2, 9), &(tsr_conv_options){.groups = 3, .stride = {2, 1}, .padding = {1, 1}});
+    check_definition(TSR_SHAPE(1, 999, 5), TSR_SHAPE(6, 5, 4),
+                     &(tsr_conv_options){.stride = {4}, .padding = {7}});
+    check_definition(TSR_SHAPE(1, 20, 7, 9, 1), TSR_SHAPE(3, 3, 5, 1, 6),
+                     &(tsr_conv_options){.padding = {1, 0, 2}});
+    check_definition(TSR_SHAPE(2, 9, 8, 6), TSR_SHAPE(3, 3, 2, 9),
+                     &(tsr_conv_options){.groups = 3, .stride = {2, 1}, .padding = {1, 1}});
 }
 
 TEST(conv_is_the_sum_that_defines_it_where_channels_are_apart)
 {
-    check_definition(TSR_SHAPE(2, 9, 11, 37), TSR_SHAPE(3, 3, 1, 37), &(tsr_conv_options){.groups = 37, .padding = {1, 1}});
-    check_definition(TSR_SHAPE(2, 9, 12, 18), TSR_SHAPE(3, 5, 1, 36), &(tsr_conv_options){.groups = 18, .stride = {2, 3}, .dilation = {2, 2}, .padding = {3, 4}});
-    check_definition(TSR_SHAPE(1, 4, 5, 6, 3), TSR_SHAPE(2, 3, 2, 1, 3), &(tsr_conv_options){.groups = 3, .stride = {1, 2, 3}, .padding = {1, 1, 0}});
+    check_definition(TSR_SHAPE(2, 9, 11, 37), TSR_SHAPE(3, 3, 1, 37),
+                     &(tsr_conv_options){.groups = 37, .padding = {1, 1}});
+    check_definition(
+        TSR_SHAPE(2, 9, 12, 18), TSR_SHAPE(3, 5, 1, 36),
+        &(tsr_conv_options){.groups = 18, .stride = {2, 3}, .dilation = {2, 2}, .padding = {3, 4}});
+    check_definition(TSR_SHAPE(1, 4, 5, 6, 3), TSR_SHAPE(2, 3, 2, 1, 3),
+                     &(tsr_conv_options){.groups = 3, .stride = {1, 2, 3}, .padding = {1, 1, 0}});
     check_definition(TSR_SHAPE(2, 6, 5, 2), TSR_SHAPE(3, 3, 1, 12), &(tsr_conv_options){.groups = 2});
 }
 
-/* ---- patches ------------------------------------------------------------------------------------------------------------ */
+/* ---- patches ------------------------------------------------------------------------------------------- */
 
 static tsr_real patch_value(const tsr_patches *p, int64_t patch, int64_t value)
 {
@@ -204,12 +235,17 @@ static bool packs_as_defined(const tsr_patches *p, int64_t images, int tile)
         const int64_t rows = by_rows ? patches : values, depth = by_rows ? values : patches;
         for (int64_t row = 0; row < rows; row += tile)
             for (int64_t k = 0; k < depth; k += 101) {
-                const tsr_block_of block = {.row = row, .rows = rows - row < tile ? rows - row : tile, .k = k,
-                                            .depth = depth - k < 101 ? depth - k : 101, .tile = tile};
+                const tsr_block_of block = {.row = row,
+                                            .rows = rows - row < tile ? rows - row : tile,
+                                            .k = k,
+                                            .depth = depth - k < 101 ? depth - k : 101,
+                                            .tile = tile};
                 if (f.pack) f.pack(&f, &block, out);
                 for (int64_t d = 0; f.pack && d < block.depth; d++)
                     for (int64_t r = 0; r < tile; r++)
-                        if (out[d * tile + r] != (r < block.rows ? factor_value(&f, p, by_rows, row + r, k + d) : 0)) return false;
+                        if (out[d * tile + r] !=
+                            (r < block.rows ? factor_value(&f, p, by_rows, row + r, k + d) : 0))
+                            return false;
             }
     }
     return true;
@@ -231,13 +267,15 @@ TEST(patches_are_packed_as_defined_for_tiles_of_any_size)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         tsr_patches p = cases[i];
         enum { IMAGES = 9 };
-        p.image = tsr_data(tsr_normal(ctx, TSR_SHAPE(IMAGES, p.axes[0].in, p.axes[1].in, p.axes[2].in, p.pixel), 0, 1, i));
-        for (size_t t = 0; t < sizeof tiles / sizeof *tiles; t++) CHECK(packs_as_defined(&p, IMAGES, tiles[t]));
+        p.image = tsr_data(
+            tsr_normal(ctx, TSR_SHAPE(IMAGES, p.axes[0].in, p.axes[1].in, p.axes[2].in, p.pixel), 0, 1, i));
+        for (size_t t = 0; t < sizeof tiles / sizeof *tiles; t++)
+            CHECK(packs_as_defined(&p, IMAGES, tiles[t]));
     }
     tsr_close(ctx);
 }
 
-/* ---- threads, work ------------------------------------------------------------------------------------------------------ */
+/* ---- threads, work ------------------------------------------------------------------------------------- */
 
 static void run_apart(int threads, tsr_real *values, int64_t count)
 {
@@ -247,7 +285,8 @@ static void run_apart(int threads, tsr_real *values, int64_t count)
     tsr_tensor *y = tsr_conv(x, w, NULL, &(tsr_conv_options){.groups = 20, .padding = {1, 1}});
     tsr_backward_from(y, tsr_normal(ctx, tsr_shape_of(y), 0, 1, 3));
     tsr_tensor *parts[] = {y, tsr_grad(x), tsr_grad(w)};
-    for (int i = 0; i < 3 && tsr_size(parts[i]) <= count; values += tsr_size(parts[i]), count -= tsr_size(parts[i]), i++)
+    for (int i = 0; i < 3 && tsr_size(parts[i]) <= count;
+         values += tsr_size(parts[i]), count -= tsr_size(parts[i]), i++)
         tsr_copy_out(parts[i], values, tsr_size(parts[i]));
     test_check(count == 0 && !tsr_error(ctx), "all parts were there", __FILE__, __LINE__);
     tsr_close(ctx);
@@ -285,7 +324,8 @@ TEST(conv_options_for_axes_that_are_not_there_are_an_error)
 {
     tsr_context *ctx = tsr_open(NULL);
     tsr_tensor *x = tsr_zeros(ctx, TSR_SHAPE(1, 5, 5, 2)), *w = tsr_zeros(ctx, TSR_SHAPE(3, 3, 2, 2));
-    CHECK(!tsr_is_error(tsr_conv(x, w, NULL, &(tsr_conv_options){.stride = {1, 1, 1}, .padding = {1, 1, TSR_ZERO}})));
+    CHECK(!tsr_is_error(
+        tsr_conv(x, w, NULL, &(tsr_conv_options){.stride = {1, 1, 1}, .padding = {1, 1, TSR_ZERO}})));
     tsr_conv(x, w, NULL, &(tsr_conv_options){.stride = {1, 2, 2}});
     CHECK_CONTAINS(tsr_error(ctx), "conv: options for 3 spatial axes, input [1, 5, 5, 2] has 2");
     tsr_clear_error(ctx);
@@ -312,7 +352,8 @@ TEST(conv_without_values_on_one_side_is_zeros_and_bias)
     CHECK(tsr_backward_from(none, tsr_zeros(ctx, TSR_SHAPE(1, 2, 2, 0))));
     for (int i = 0; i < tsr_size(full); i++) CHECK_EQUAL(tsr_data(tsr_grad(full))[i], 0);
     tsr_tensor *nothing = tsr_zeros(ctx, TSR_SHAPE(1, 0, 2, 3)), *w = tsr_zeros(ctx, TSR_SHAPE(2, 2, 3, 4));
-    CHECK(tsr_same_shape(tsr_shape_of(tsr_conv(nothing, w, NULL, &(tsr_conv_options){.padding = {1, 1}})), TSR_SHAPE(1, 1, 3, 4)));
+    CHECK(tsr_same_shape(tsr_shape_of(tsr_conv(nothing, w, NULL, &(tsr_conv_options){.padding = {1, 1}})),
+                         TSR_SHAPE(1, 1, 3, 4)));
     CHECK(!tsr_error(ctx));
     tsr_close(ctx);
 }

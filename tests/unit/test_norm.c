@@ -61,6 +61,61 @@ TEST(normalisations_lose_nothing_to_a_large_mean)
     CHECK(tsr_close(ctx) == 0);
 }
 
+/* The same values at 0 and at 2^20, where one unit in the last place of a float is 1/8: results and gradients agree,
+ * although no mean can be written as a float. */
+TEST(normalisations_do_not_feel_a_shift_of_their_input)
+{
+    tsr_context *ctx = tsr_open(NULL);
+    tsr_tensor *results[2][4], *gradients[2][4];
+    for (int i = 0; i < 2; i++) {
+        tsr_tensor *x = tsr_watch(tsr_uniform(ctx, TSR_SHAPE(3, 5, 7, 6), -24, 24, 5));
+        tsr_real *values = tsr_write(x);
+        for (int64_t k = 0; k < tsr_size(x); k++) values[k] = (tsr_real)floor((double)values[k]) / 8 + (tsr_real)(i * 1048576);
+        tsr_tensor *y[] = {tsr_batch_norm(x, NULL, NULL), tsr_layer_norm(x, NULL, NULL, &(tsr_norm_options){.axes = 2}),
+                           tsr_group_norm(x, 2, NULL, NULL, NULL), tsr_instance_norm(x, NULL, NULL, NULL)};
+        for (int k = 0; k < 4; k++) {
+            results[i][k] = y[k];
+            gradients[i][k] = gradient_of(y[k], x);
+        }
+    }
+    for (int k = 0; k < 4; k++)
+        for (int64_t j = 0; j < tsr_size(results[0][k]); j++) {
+            CHECK_NEAR(at(results[1][k], j), at(results[0][k], j), 1e-5);
+            CHECK_NEAR(at(gradients[1][k], j), at(gradients[0][k], j), 1e-5);
+        }
+    CHECK(tsr_close(ctx) == 0);
+}
+
+TEST(normalisations_let_nan_through_relu_too)
+{
+    tsr_context *ctx = tsr_open(NULL);
+    tsr_tensor *x = normal(ctx, TSR_SHAPE(2, 5, 4));
+    tsr_write(x)[17] = (tsr_real)NAN; /* row 4 of the first sample has channel 1 */
+    const tsr_norm_options relu = {.activation = TSR_RELU};
+    tsr_tensor *y[] = {tsr_batch_norm(x, NULL, &relu),          tsr_layer_norm(x, NULL, NULL, &relu),
+                       tsr_group_norm(x, 2, NULL, NULL, &relu), tsr_instance_norm(x, NULL, NULL, &relu),
+                       tsr_lrn(x, NULL),                        tsr_l2_normalize(x, 1)};
+    for (int i = 0; i < 6; i++) CHECK(isnan(at(y[i], 17)));
+    CHECK(isnan(at(y[0], 1)) && isnan(at(y[2], 1)) && isnan(at(y[3], 1))); /* with it all that shares its statistics */
+    CHECK(!isnan(at(y[3], 21))); /* but not another sample */
+    const tsr_batch_norm_state state = {.running_mean = tsr_zeros(ctx, TSR_SHAPE(4)), .running_var = tsr_zeros(ctx, TSR_SHAPE(4))};
+    tsr_batch_norm(x, &state, NULL);
+    CHECK(isnan(at(state.running_mean, 1)) && isnan(at(state.running_var, 1)) && !isnan(at(state.running_var, 2)));
+    CHECK(tsr_close(ctx) == 0);
+}
+
+TEST(batch_norm_has_the_bits_of_its_activation_as_an_op_after_it)
+{
+    tsr_context *ctx = tsr_open(NULL);
+    tsr_tensor *x = normal(ctx, TSR_SHAPE(40, 6)), *plain = tsr_batch_norm(x, NULL, NULL);
+    tsr_tensor *expected[] = {tsr_relu(plain), tsr_sigmoid(plain), tsr_tanh(plain)};
+    for (int i = 0; i < 3; i++) {
+        tsr_tensor *y = tsr_batch_norm(x, NULL, &(tsr_norm_options){.activation = (tsr_activation)(TSR_RELU + i)});
+        for (int64_t k = 0; k < tsr_size(x); k++) CHECK_EQUAL(at(y, k), at(expected[i], k));
+    }
+    CHECK(tsr_close(ctx) == 0);
+}
+
 TEST(l2_normalize_keeps_tiny_and_huge_vectors_in_range)
 {
     tsr_context *ctx = tsr_open(NULL);
@@ -86,6 +141,19 @@ TEST(l2_normalize_of_next_to_nothing_is_finite_and_so_is_its_gradient)
         CHECK_NEAR(at(y, 3), i == 0 ? 0 : tiny / 1e-12, 1e-6);
         CHECK(finite(gradient_of(y, x)));
     }
+    CHECK(tsr_close(ctx) == 0);
+}
+
+/* Shorter than 1e-12 it is a division by a constant, and nothing else. */
+TEST(l2_normalize_of_a_short_vector_has_the_gradient_of_a_division)
+{
+    tsr_context *ctx = tsr_open(NULL);
+    tsr_tensor *x = tsr_watch(tsr_values(ctx, TSR_SHAPE(2), (tsr_real[]){(tsr_real)3e-13, (tsr_real)4e-13}));
+    tsr_tensor *y = tsr_l2_normalize(x, 0);
+    CHECK_NEAR(at(y, 1), 0.4, 1e-6);
+    tsr_backward_from(y, tsr_values(ctx, TSR_SHAPE(2), (tsr_real[]){2, -7}));
+    CHECK_NEAR(at(tsr_grad(x), 0) / 2e12, 1, 1e-6);
+    CHECK_NEAR(at(tsr_grad(x), 1) / -7e12, 1, 1e-6);
     CHECK(tsr_close(ctx) == 0);
 }
 

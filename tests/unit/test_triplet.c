@@ -65,6 +65,70 @@ TEST(mining_ties_go_to_the_lowest_index)
     CHECK(tsr_close(ctx) == 0);
 }
 
+/* The same search, one comparison after the other, for points on a grid: many distances are equal, all are exact. */
+enum { POINTS = 150 };
+
+static double squared(const tsr_real *x, int i, int j)
+{
+    const double a = (double)(x[2 * i] - x[2 * j]), b = (double)(x[2 * i + 1] - x[2 * j + 1]);
+    return a * a + b * b;
+}
+
+static int search_negative(const tsr_real *x, const tsr_real *labels, int anchor, double above, double below)
+{
+    int best = -1;
+    for (int i = 0; i < POINTS; i++) {
+        const double d = squared(x, anchor, i);
+        if (labels[i] != labels[anchor] && d > above && d < below && (best < 0 || d < squared(x, anchor, best))) best = i;
+    }
+    return best;
+}
+
+static int64_t search_triplets(const tsr_real *x, const tsr_real *labels, tsr_mining mining, double margin, tsr_real *out)
+{
+    int64_t count = 0;
+    for (int a = 0; a < POINTS; a++) {
+        int farthest = -1;
+        for (int p = 0; p < POINTS; p++) {
+            if (p == a || labels[p] != labels[a]) continue;
+            if (farthest < 0 || squared(x, a, p) > squared(x, a, farthest)) farthest = p;
+            const int n = search_negative(x, labels, a, squared(x, a, p), squared(x, a, p) + margin);
+            if (mining != TSR_SEMI_HARD || n < 0) continue;
+            memcpy(out + 3 * count++, (tsr_real[]){(tsr_real)a, (tsr_real)p, (tsr_real)n}, 3 * sizeof *out);
+        }
+        const int n = search_negative(x, labels, a, -1, INFINITY);
+        if (mining != TSR_HARDEST || farthest < 0 || n < 0) continue;
+        memcpy(out + 3 * count++, (tsr_real[]){(tsr_real)a, (tsr_real)farthest, (tsr_real)n}, 3 * sizeof *out);
+    }
+    return count;
+}
+
+TEST(mining_finds_what_a_plain_search_finds_among_many_equal_distances)
+{
+    static tsr_real found[3 * POINTS * POINTS];
+    tsr_context *ctx = tsr_open(NULL);
+    for (int kind = TSR_SEMI_HARD; kind <= TSR_HARDEST; kind++) {
+        tsr_tensor *e = tsr_watch(tsr_uniform(ctx, TSR_SHAPE(POINTS, 2), 0, 40, 9));
+        tsr_tensor *labels = tsr_uniform(ctx, TSR_SHAPE(POINTS), 0, 12, 10);
+        tsr_real *x = tsr_write(e), *y = tsr_write(labels);
+        for (int i = 0; i < 2 * POINTS; i++) x[i] = (tsr_real)floor((double)x[i]);
+        for (int i = 0; i < POINTS; i++) y[i] = (tsr_real)floor((double)y[i]);
+        tsr_triplet_options options = {.margin = 30, .mining = (tsr_mining)kind, .report = &report};
+        tsr_tensor *mined = tsr_triplet_loss(e, labels, &options);
+        const int64_t count = search_triplets(x, y, options.mining, 30, found);
+        CHECK(count > 100);
+        CHECK_EQUAL(report.triplets, count);
+        CHECK(tsr_backward(mined));
+        tsr_tensor *gradient = tsr_grad(e);
+        tsr_zero_grad(e);
+        tsr_tensor *given = tsr_triplet_loss_of(e, tsr_values(ctx, TSR_SHAPE(count, 3), found), &options);
+        CHECK(tsr_backward(given));
+        CHECK_NEAR(tsr_item(mined), tsr_item(given), 1e-6);
+        for (int i = 0; i < 2 * POINTS; i++) CHECK_NEAR(tsr_data(gradient)[i], tsr_data(tsr_grad(e))[i], 1e-4);
+    }
+    CHECK(tsr_close(ctx) == 0);
+}
+
 TEST(hardest_skips_anchors_that_have_no_positive_or_no_negative)
 {
     tsr_context *ctx = tsr_open(NULL);
@@ -84,6 +148,28 @@ TEST(batch_all_counts_triplets_without_a_loss_in_its_mean)
     CHECK_NEAR(tsr_item(loss), (0 + (1 + 4 - 4)) / 2.0, 1e-6);
     CHECK_EQUAL(report.triplets, 2);
     CHECK_EQUAL(report.active, 1);
+    CHECK_EQUAL(loss_of(LINE(0, 1, 3), VECTOR(0, 0, 1), TSR_BATCH_ALL, 8), 0 + (1 + 8 - 4)); /* 1 + 8 - 9 is a loss of 0 */
+    CHECK_EQUAL(report.active, 1);
+    CHECK(tsr_close(ctx) == 0);
+}
+
+/* Two positives in one place and three negatives: two draws from three are the same in a third of all cases. */
+TEST(random_violator_draws_anew_for_every_pair)
+{
+    tsr_context *ctx = tsr_open(&(tsr_options){.seed = 12});
+    int same = 0;
+    for (int i = 0; i < 600; i++)
+        TSR_SCOPE(ctx) {
+            tsr_tensor *e = tsr_watch(LINE(0, 0.5, 0.5, -1, -1.0625, -1.125));
+            tsr_backward(tsr_triplet_loss(e, VECTOR(0, 0, 0, 1, 2, 3),
+                                          &(tsr_triplet_options){.margin = 1.125, .mining = TSR_RANDOM_VIOLATOR,
+                                                                 .report = &report}));
+            int pushed = 0; /* by anchor 0: the other two have no negative inside the margin */
+            for (int k = 3; k < 6; k++) pushed += tsr_data(tsr_grad(e))[k] != 0;
+            same += pushed == 1;
+        }
+    CHECK_EQUAL(report.triplets, 2);
+    CHECK(same > 150 && same < 250);
     CHECK(tsr_close(ctx) == 0);
 }
 
@@ -159,13 +245,22 @@ TEST(triplet_loss_of_equal_embeddings_is_the_margin)
     CHECK(tsr_close(ctx) == 0);
 }
 
+/* ... and distances beyond the number range; none is taken for a batch without triplets. */
 TEST(triplet_losses_let_nan_through)
 {
     tsr_context *ctx = tsr_open(NULL);
-    for (int kind = TSR_SEMI_HARD; kind <= TSR_RANDOM_VIOLATOR; kind++)
-        CHECK(isnan(loss_of(LINE(0, 1, NAN, 3), VECTOR(0, 0, 1, 1), (tsr_mining)kind, 1)));
-    tsr_tensor *triplet = tsr_values(ctx, TSR_SHAPE(1, 3), (tsr_real[]){0, 1, 2});
-    CHECK(isnan(tsr_item(tsr_triplet_loss_of(LINE(0, 1, NAN, 3), triplet, &(tsr_triplet_options){.margin = 1}))));
+    tsr_tensor *triplet = tsr_values(ctx, TSR_SHAPE(1, 3), (tsr_real[]){0, 1, 2}), *labels = VECTOR(0, 0, 1, 1);
+    const double bad[] = {NAN, sizeof(tsr_real) == 8 ? 1e200 : 1e30};
+    for (int i = 0; i < 2; i++)
+        for (int kind = TSR_SEMI_HARD; kind <= TSR_RANDOM_VIOLATOR + 1; kind++) {
+            const tsr_triplet_options options = {.margin = 1, .mining = (tsr_mining)kind};
+            tsr_tensor *e = tsr_watch(LINE(0, 1, (tsr_real)bad[i], 3));
+            tsr_tensor *loss = kind <= TSR_RANDOM_VIOLATOR ? tsr_triplet_loss(e, labels, &options)
+                                                           : tsr_triplet_loss_of(e, triplet, &options);
+            CHECK(!isfinite(tsr_item(loss)));
+            CHECK(tsr_backward(loss));
+            for (int k = 0; k < 4; k++) CHECK(!isfinite(tsr_data(tsr_grad(e))[k]));
+        }
     CHECK(tsr_close(ctx) == 0);
 }
 
