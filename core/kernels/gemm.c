@@ -142,7 +142,7 @@ static tsr_real activated(tsr_activation activation, tsr_real v)
 {
     switch (activation) {
     case TSR_NO_ACTIVATION: break;
-    case TSR_RELU: return v > 0 ? v : 0;
+    case TSR_RELU: return v < 0 ? 0 : v;
     case TSR_SIGMOID: return (tsr_real)(1 / (1 + exp(-(double)v)));
     case TSR_TANH: return (tsr_real)tanh((double)v);
     }
@@ -173,7 +173,7 @@ static void tile_at_edge(const plan *l, tsr_tile *tile, const tile_place *at)
             tsr_real v = local[i * tile->stride + j];
             if (at->accumulate) v += *c;
             if (bias) v += bias[l->turned ? at->row + i : at->column + j];
-            *c = relu && !(v > 0) ? 0 : v;
+            *c = relu && v < 0 ? 0 : v;
         }
 }
 

@@ -20,7 +20,7 @@ static void plain_tile(const tsr_tile *t)
             tsr_real *c = t->c + i * t->stride + j, v = sum[i][j];
             if (t->accumulate) v += *c;
             if (t->bias) v += t->bias[j];
-            if (t->relu && !(v > 0)) v = 0;
+            if (t->relu && v < 0) v = 0;
             *c = v;
         }
 }

@@ -42,7 +42,7 @@ TILE_BODY(const tsr_tile *t, const int rows, const int64_t a_row, const int64_t 
             TILE_VECTOR v = sum[i][j];
             if (t->accumulate) v += *c;
             if (t->bias) v += *(const TILE_VECTOR *)(t->bias + j * TILE_LANES);
-            if (t->relu) v = (TILE_VECTOR)((v > 0) & (__typeof__(v > 0))v);
+            if (t->relu) v = (TILE_VECTOR)(~(v < 0) & (__typeof__(v < 0))v); /* NaN stays */
             *c = v;
         }
 }

@@ -2,6 +2,7 @@
 #include "tessera.h"
 #include "tests/test.h"
 
+#include <math.h>
 #include <string.h>
 
 static tsr_tensor *zeros(tsr_context *ctx, tsr_shape shape)
@@ -116,6 +117,17 @@ TEST(conv_of_a_frozen_weight_computes_no_weight_gradient)
     CHECK(tsr_backward(tsr_sum(tsr_conv(x, w, NULL, NULL), NULL)));
     CHECK(tsr_grad(x) != NULL);
     CHECK(tsr_grad(w) == NULL);
+    tsr_close(ctx);
+}
+
+TEST(conv_and_linear_with_relu_let_a_nan_through)
+{
+    tsr_context *ctx = tsr_open(NULL);
+    tsr_tensor *x = tsr_full(ctx, TSR_SHAPE(20, 3, 3, 2), NAN), *rows = tsr_full(ctx, TSR_SHAPE(20, 5), NAN);
+    const tsr_tensor *y = tsr_conv(x, zeros(ctx, TSR_SHAPE(3, 3, 2, 20)), NULL, &(tsr_conv_options){.activation = TSR_RELU});
+    const tsr_tensor *z = tsr_linear(rows, zeros(ctx, TSR_SHAPE(5, 20)), NULL, &(tsr_linear_options){.activation = TSR_RELU});
+    for (int64_t i = 0; i < tsr_size(y); i++) CHECK(isnan((double)tsr_data(y)[i]));
+    for (int64_t i = 0; i < tsr_size(z); i++) CHECK(isnan((double)tsr_data(z)[i]));
     tsr_close(ctx);
 }
 
