@@ -47,7 +47,7 @@ static bool draw_roc(const contender *contenders, int count, const char *folder,
     plot_series series[4];
     char path[1024];
     image chart = {0};
-    snprintf(path, sizeof path, "%s/roc.png", folder);
+    if ((size_t)snprintf(path, sizeof path, "%s/roc.png", folder) >= sizeof path) return app_fail(error, "--out: the name is too long");
     for (int i = 0; i < count; i++)
         series[i] = (plot_series){contenders[i].name, contenders[i].roc.far, contenders[i].roc.val, contenders[i].roc.count};
     const plot_chart what = {.title = "same person, or not? (people never trained on)", .x_label = "false accepts (FAR)",

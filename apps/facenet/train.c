@@ -123,10 +123,9 @@ static bool draw_curves(const history *h, const char *path, app_error *error)
 
 /* ---- the run ------------------------------------------------------------------------------------------------------------- */
 
-static char *in_folder(char *room, size_t bytes, const char *folder, const char *name)
+static bool in_folder(char *room, size_t bytes, const char *folder, const char *name, app_error *error)
 {
-    snprintf(room, bytes, "%s/%s", folder, name);
-    return room;
+    return (size_t)snprintf(room, bytes, "%s/%s", folder, name) < bytes || app_fail(error, "--out: the name is too long");
 }
 
 static void tell_collapse(const training *t)
@@ -195,10 +194,10 @@ static bool train_on(const train_options *o, tsr_context *ctx, const pictures *s
         .weight_decay = o->weight_decay, .mining = mining_of(o->mining),
         .variation = {.shift = 0.06 * o->vary, .scale = 0.06 * o->vary, .rotation = 0.08 * o->vary, .flip = !o->no_flip}};
     char model_path[1024], log_path[1024], chart_path[1024], sheet_path[1024];
-    in_folder(model_path, sizeof model_path, o->out, "model.safetensors");
-    in_folder(log_path, sizeof log_path, o->out, "train.csv");
-    in_folder(chart_path, sizeof chart_path, o->out, "loss.png");
-    in_folder(sheet_path, sizeof sheet_path, o->out, "faces.png");
+    if (!in_folder(model_path, sizeof model_path, o->out, "model.safetensors", error)) return false;
+    if (!in_folder(log_path, sizeof log_path, o->out, "train.csv", error)) return false;
+    if (!in_folder(chart_path, sizeof chart_path, o->out, "loss.png", error)) return false;
+    if (!in_folder(sheet_path, sizeof sheet_path, o->out, "faces.png", error)) return false;
     tsr_model *m = tsr_model_new(ctx);
     training t = {0};
     history h = {0};
