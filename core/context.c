@@ -127,6 +127,11 @@ int tsr_threads(const tsr_context *ctx)
     return ctx ? ctx->options.threads : 1;
 }
 
+tsr_precision tsr_precision_of(const tsr_context *ctx)
+{
+    return ctx ? ctx->options.precision : TSR_HIGH;
+}
+
 int64_t tsr_step_count(const tsr_context *ctx)
 {
     return ctx ? ctx->step_count : 0;

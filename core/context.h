@@ -35,6 +35,14 @@ typedef enum tsr_activation {
 typedef struct tsr_context tsr_context;
 typedef struct tsr_tensor tsr_tensor;
 
+/* What a product of matrices or a convolution may be wrong by: rms(out - exact) / rms(|row| |column|) for normal inputs
+ * and sums of up to 2^17 products. The fastest kernel within the bound runs. A double build is exact to about 1e-15. */
+typedef enum tsr_precision {
+    TSR_HIGH,    /* 1e-5: also Winograd's convolutions and products in two bfloat16 parts */
+    TSR_HIGHEST, /* 1e-6: float arithmetic, or three bfloat16 parts */
+    TSR_MEDIUM   /* 5e-3: also one bfloat16 part, where the CPU multiplies those faster */
+} tsr_precision;
+
 /* Where memory comes from: returns `new_size` bytes with malloc's alignment (NULL when there are none), or, for
  * new_size == 0, takes back `pointer`, which had `old_size` bytes. Called for large blocks only, never to resize. */
 typedef struct tsr_allocator {
@@ -45,6 +53,7 @@ typedef struct tsr_allocator {
 typedef struct tsr_options {
     uint64_t seed;           /* of everything random; 0 is a seed like any other */
     int threads;             /* default: as many as OpenMP offers; 1 without OpenMP. Never changes a result */
+    tsr_precision precision; /* default: TSR_HIGH */
     tsr_allocator allocator; /* default: malloc and free */
     bool trap;               /* look at every result and gradient: the first NaN or Inf is an error that names its op */
     bool profile;            /* measure time and multiply-adds by op: tsr_profile_print */
@@ -71,6 +80,7 @@ tsr_tensor *tsr_fail(tsr_context *ctx, const char *format, ...);
 /* What was asked for in tsr_options. */
 uint64_t tsr_seed(const tsr_context *ctx);
 int tsr_threads(const tsr_context *ctx);
+tsr_precision tsr_precision_of(const tsr_context *ctx);
 
 /* The number of optimizer steps taken, which keys the draws of dropout; set it when a run is resumed. */
 int64_t tsr_step_count(const tsr_context *ctx);

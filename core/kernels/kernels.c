@@ -27,7 +27,13 @@ static void plain_tile(const tsr_tile *t)
 
 /* ---- vectors ------------------------------------------------------------------------------------------- */
 
-/* The kernels want a * b + c as one operation, which the rest of the library must not. */
+#define LEVEL plain
+#define LEVEL_TARGET
+#define LEVEL_ROWS PLAIN_ROWS
+#define LEVEL_COLUMNS PLAIN_COLUMNS
+#include "core/kernels/level.h"
+
+/* The products want a * b + c as one operation, which the rest of the library must not. */
 #if defined(__clang__)
 #define CONTRACT_ATTRIBUTE
 #define TILE_CONTRACT _Pragma("clang fp contract(fast)")
@@ -39,46 +45,43 @@ static void plain_tile(const tsr_tile *t)
 #endif
 
 #ifdef __GNUC__
-#define TILE_NAME baseline_tile
-#define TILE_TARGET CONTRACT_ATTRIBUTE
-#define TILE_BYTES 16
-#define TILE_ROWS 6
-#include "core/kernels/tile.h"
-enum { BASELINE_ROWS = 6, BASELINE_COLUMNS = 2 * 16 / sizeof(tsr_real) };
+#define LEVEL baseline
+#define LEVEL_TARGET
+#define LEVEL_BYTES 16
+#define LEVEL_ROWS 6
+#include "core/kernels/level.h"
 #endif
 
 #if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__))
-#define TILE_NAME avx2_tile
-#define TILE_TARGET CONTRACT_ATTRIBUTE __attribute__((target("avx2,fma")))
-#define TILE_BYTES 32
-#define TILE_ROWS 6
-#include "core/kernels/tile.h"
-enum { AVX2_ROWS = 6, AVX2_COLUMNS = 2 * 32 / sizeof(tsr_real) };
+#define LEVEL avx2
+#define LEVEL_TARGET __attribute__((target("avx2,fma")))
+#define LEVEL_BYTES 32
+#define LEVEL_ROWS 6
+#include "core/kernels/level.h"
 
 #ifdef __clang__ /* would otherwise cut each vector in two */
 #define WIDE_ATTRIBUTE __attribute__((min_vector_width(512)))
 #else
 #define WIDE_ATTRIBUTE
 #endif
-#define TILE_NAME avx512_tile
-#define TILE_TARGET CONTRACT_ATTRIBUTE WIDE_ATTRIBUTE __attribute__((target("avx512f")))
-#define TILE_BYTES 64
-#define TILE_ROWS 14
-#include "core/kernels/tile.h"
-enum { AVX512_ROWS = 14, AVX512_COLUMNS = 2 * 64 / sizeof(tsr_real) };
+#define LEVEL avx512
+#define LEVEL_TARGET WIDE_ATTRIBUTE __attribute__((target("avx512f")))
+#define LEVEL_BYTES 64
+#define LEVEL_ROWS 14
+#include "core/kernels/level.h"
 #define HAVE_X86 1
 #endif
 
 /* ---- the choice ---------------------------------------------------------------------------------------- */
 
-static const tsr_kernels tables[] = {
-    {.name = "plain", .tile_rows = PLAIN_ROWS, .tile_columns = PLAIN_COLUMNS, .tile = plain_tile},
+static const tsr_kernels *const tables[] = {
+    &plain_kernels,
 #ifdef __GNUC__
-    {.name = "baseline", .tile_rows = BASELINE_ROWS, .tile_columns = BASELINE_COLUMNS, .tile = baseline_tile},
+    &baseline_kernels,
 #endif
 #ifdef HAVE_X86
-    {.name = "avx2", .tile_rows = AVX2_ROWS, .tile_columns = AVX2_COLUMNS, .tile = avx2_tile},
-    {.name = "avx512", .tile_rows = AVX512_ROWS, .tile_columns = AVX512_COLUMNS, .tile = avx512_tile},
+    &avx2_kernels,
+    &avx512_kernels,
 #endif
 };
 enum { TABLES = sizeof tables / sizeof *tables };
@@ -86,8 +89,8 @@ enum { TABLES = sizeof tables / sizeof *tables };
 static bool runs_here(const tsr_kernels *table)
 {
 #ifdef HAVE_X86
-    if (table->tile == avx2_tile) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    if (table->tile == avx512_tile) return __builtin_cpu_supports("avx512f");
+    if (table == &avx2_kernels) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    if (table == &avx512_kernels) return __builtin_cpu_supports("avx512f");
 #endif
     (void)table;
     return true;
@@ -96,14 +99,14 @@ static bool runs_here(const tsr_kernels *table)
 const tsr_kernels *tsr_kernels_list(int i)
 {
     for (int k = 0; k < (int)TABLES; k++)
-        if (runs_here(&tables[k]) && i-- == 0) return &tables[k];
+        if (runs_here(tables[k]) && i-- == 0) return tables[k];
     return NULL;
 }
 
 const tsr_kernels *tsr_kernels_choose(void)
 {
     const char *wanted = getenv("TSR_KERNELS");
-    const tsr_kernels *best = &tables[0];
+    const tsr_kernels *best = tables[0];
     for (int i = 0; tsr_kernels_list(i); i++) {
         best = tsr_kernels_list(i);
         if (wanted && strcmp(wanted, best->name) == 0) break;

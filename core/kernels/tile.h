@@ -1,24 +1,19 @@
-/* The micro-kernel, in vectors. kernels.c includes this file once per instruction set, with
- *     TILE_NAME    what the function is called
- *     TILE_TARGET  its attributes: the instruction set
- *     TILE_BYTES   the width of a vector register
- *     TILE_ROWS    rows of the tile; it has two vectors of columns
+/* The micro-kernel, in vectors. level.h includes this file once per instruction set that has them.
  * The sums stay in registers as long as `sum` is indexed by constants only: every loop over it is unrolled. */
 
-#define TILE_JOIN_(a, b) a##b
-#define TILE_JOIN(a, b) TILE_JOIN_(a, b)
-#define TILE_VECTOR TILE_JOIN(TILE_NAME, _vector)
-#define TILE_BODY TILE_JOIN(TILE_NAME, _body)
-#define TILE_LANES (TILE_BYTES / (int)sizeof(tsr_real))
+#define TILE_VECTOR LEVEL_JOIN(LEVEL, _vector)
+#define TILE_BODY LEVEL_JOIN(LEVEL, _tile_body)
+#define TILE_LANES (LEVEL_BYTES / (int)sizeof(tsr_real))
+#define TILE_TARGET CONTRACT_ATTRIBUTE LEVEL_TARGET
 
-typedef tsr_real TILE_VECTOR __attribute__((vector_size(TILE_BYTES), aligned(sizeof(tsr_real)), may_alias));
+typedef tsr_real TILE_VECTOR __attribute__((vector_size(LEVEL_BYTES), aligned(sizeof(tsr_real)), may_alias));
 
 /* `rows` is a constant wherever this is inlined, and so are the strides of a packed tile. */
 TILE_TARGET static inline __attribute__((always_inline)) void
 TILE_BODY(const tsr_tile *t, const int rows, const int64_t a_row, const int64_t a_step, const int64_t b_step)
 {
     TILE_CONTRACT
-    TILE_VECTOR sum[TILE_ROWS][2];
+    TILE_VECTOR sum[LEVEL_ROWS][2];
         TILE_UNROLL
     for (int i = 0; i < rows; i++) sum[i][0] = sum[i][1] = (TILE_VECTOR){0};
 
@@ -50,14 +45,14 @@ TILE_BODY(const tsr_tile *t, const int rows, const int64_t a_row, const int64_t 
 /* One copy of the body per number of rows, with packed factors and with any. */
 #define TILE_CASE(n)                                                                                         \
     case n:                                                                                                  \
-        if (TILE_ROWS < n) return;                                                                           \
-        if (packed) TILE_BODY(t, n, 1, TILE_ROWS, 2 * TILE_LANES);                                           \
+        if (LEVEL_ROWS < n) return;                                                                           \
+        if (packed) TILE_BODY(t, n, 1, LEVEL_ROWS, 2 * TILE_LANES);                                           \
         else TILE_BODY(t, n, t->a_row, t->a_step, t->b_step);                                                \
         return;
 
-TILE_TARGET static void TILE_NAME(const tsr_tile *t)
+TILE_TARGET static void LEVEL_JOIN(LEVEL, _tile)(const tsr_tile *t)
 {
-    const bool packed = t->a_row == 1 && t->a_step == TILE_ROWS && t->b_step == 2 * TILE_LANES;
+    const bool packed = t->a_row == 1 && t->a_step == LEVEL_ROWS && t->b_step == 2 * TILE_LANES;
     switch (t->rows) {
         TILE_CASE(1)
         TILE_CASE(2)
@@ -65,7 +60,7 @@ TILE_TARGET static void TILE_NAME(const tsr_tile *t)
         TILE_CASE(4)
         TILE_CASE(5)
         TILE_CASE(6)
-#if TILE_ROWS > 6
+#if LEVEL_ROWS > 6
         TILE_CASE(7)
         TILE_CASE(8)
         TILE_CASE(9)
@@ -78,13 +73,8 @@ TILE_TARGET static void TILE_NAME(const tsr_tile *t)
     }
 }
 
-#undef TILE_JOIN_
-#undef TILE_JOIN
 #undef TILE_VECTOR
 #undef TILE_BODY
 #undef TILE_LANES
-#undef TILE_CASE
-#undef TILE_NAME
 #undef TILE_TARGET
-#undef TILE_BYTES
-#undef TILE_ROWS
+#undef TILE_CASE

@@ -1,0 +1,35 @@
+/* All kernels of one instruction set. kernels.c includes this file once per level, with
+ *     LEVEL          what it is called: plain, baseline, avx2, ...
+ *     LEVEL_TARGET   attributes that let the compiler use the instruction set in a function
+ *     LEVEL_BYTES    width of a vector register; not defined without vector extensions
+ *     LEVEL_ROWS     rows of the micro-kernel's tile (columns: two vectors, or LEVEL_COLUMNS)
+ * A kernel that several levels have in the same words is a header included here: a static function called
+ * LEVEL_JOIN(LEVEL, _name) with the attribute LEVEL_TARGET, and a line in the table below. Loops over lanes may be
+ * left to the compiler, which may use the instruction set inside. */
+
+#define LEVEL_JOIN_(a, b) a##b
+#define LEVEL_JOIN(a, b) LEVEL_JOIN_(a, b)
+#define LEVEL_TEXT_(a) #a
+#define LEVEL_TEXT(a) LEVEL_TEXT_(a)
+
+#ifdef LEVEL_BYTES
+#define LEVEL_COLUMNS (2 * LEVEL_BYTES / (int)sizeof(tsr_real))
+#include "core/kernels/tile.h"
+#endif
+
+static const tsr_kernels LEVEL_JOIN(LEVEL, _kernels) = {
+    .name = LEVEL_TEXT(LEVEL),
+    .tile_rows = LEVEL_ROWS,
+    .tile_columns = LEVEL_COLUMNS,
+    .tile = LEVEL_JOIN(LEVEL, _tile),
+};
+
+#undef LEVEL_JOIN_
+#undef LEVEL_JOIN
+#undef LEVEL_TEXT_
+#undef LEVEL_TEXT
+#undef LEVEL
+#undef LEVEL_TARGET
+#undef LEVEL_BYTES
+#undef LEVEL_ROWS
+#undef LEVEL_COLUMNS
