@@ -1,5 +1,9 @@
 #include "core/core_internal.h"
 
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
 int64_t tsr_grain(double cost)
 {
     const double enough = 32768; /* values or operations: some microseconds, well above waking a thread */
@@ -26,4 +30,14 @@ void tsr_parallel(tsr_context *ctx, int64_t count, int64_t grain, tsr_loop_body 
         const int64_t begin = piece * grain;
         body(user, begin, piece + 1 == pieces ? count : begin + grain);
     }
+}
+
+int tsr_parallel_slot(const tsr_context *ctx)
+{
+#ifdef _OPENMP
+    return omp_get_thread_num() % tsr_threads(ctx); /* a caller's own parallel region may have more threads */
+#else
+    (void)ctx;
+    return 0;
+#endif
 }

@@ -10,6 +10,10 @@
 typedef void (*tsr_loop_body)(void *user, int64_t begin, int64_t end);
 void tsr_parallel(tsr_context *ctx, int64_t count, int64_t grain, tsr_loop_body body, void *user);
 
+/* In a body: which of the context's threads runs it, in [0, tsr_threads(ctx)), for memory that bodies running at the same
+ * time must not share. What is computed may not depend on it. */
+int tsr_parallel_slot(const tsr_context *ctx);
+
 /* A grain for work of `cost` floating-point operations (or values moved) per index: enough to be worth a thread. */
 int64_t tsr_grain(double cost);
 

@@ -1,6 +1,7 @@
 /* Convolutions as matrix products over patches. */
 #include "ops/conv_operands.h"
 #include "ops/patches.h"
+#include "ops/winograd.h"
 
 #include <string.h>
 
@@ -44,6 +45,10 @@ void tsr_conv_make_result(tsr_node *n, const tsr_conv_geometry *c, const tsr_con
         tsr_depthwise_result(n, c, o);
         return;
     }
+    if (tsr_winograd_fits(n, c)) {
+        tsr_winograd_result(n, c, o);
+        return;
+    }
     tsr_patches p = image_patches(c, o->image);
     const int64_t in = c->in_channels / c->groups, out = c->out_channels / c->groups;
     tsr_product product = {.rows = c->batch * tsr_conv_out_pixels(c),
@@ -68,6 +73,10 @@ void tsr_conv_make_weight(tsr_node *n, const tsr_conv_geometry *c, const tsr_con
     tsr_count_work(n, tsr_conv_work(c));
     if (tsr_conv_is_depthwise(c)) {
         tsr_depthwise_weight(n, c, o);
+        return;
+    }
+    if (tsr_winograd_fits(n, c)) {
+        tsr_winograd_weight(n, c, o);
         return;
     }
     tsr_patches p = image_patches(c, o->image);
@@ -214,6 +223,7 @@ void tsr_conv_make_image(tsr_node *n, const tsr_conv_geometry *c, const tsr_conv
 {
     tsr_count_work(n, tsr_conv_work(c));
     if (tsr_conv_is_depthwise(c)) tsr_depthwise_image(n, c, o);
+    else if (tsr_winograd_fits(n, c)) tsr_winograd_image(n, c, o);
     else if (c->in_channels / c->groups < FEW_CHANNELS) tsr_conv_scatter_image(n, c, o);
     else gather_image(n, c, o);
 }

@@ -28,11 +28,26 @@ typedef struct tsr_tile {
     bool accumulate, relu;
 } tsr_tile;
 
+/* What Winograd's last transform reads: 36 planes of values, `plane` apart, one for each frequency. */
+typedef struct tsr_planes {
+    const tsr_real *data;
+    int64_t plane;
+    const tsr_real *bias; /* or NULL */
+    bool relu;
+} tsr_planes;
+
+/* 6x6, 4x4 or 3x3 vectors of `count` channels, at least 16, to one value per channel on each of 36 planes. */
+typedef void tsr_winograd_forth(const tsr_real *const *in, int64_t count, tsr_real *out, int64_t plane);
+/* And back, to 4x4 or 3x3 vectors; those that are NULL are not wanted. Planes (and bias) are read in whole vectors. */
+typedef void tsr_winograd_back(const tsr_planes *in, int64_t count, tsr_real *const *out);
+
 typedef struct tsr_kernels {
     const char *name;
     int tile_rows, tile_columns; /* of the micro-kernel */
     /* Quickest where the factors are packed: a_row = 1, a_step = tile_rows, b_step = tile_columns. */
     void (*tile)(const tsr_tile *tile);
+    tsr_winograd_forth *winograd_image, *winograd_cotangent, *winograd_weight; /* 6x6, 4x4, 3x3 */
+    tsr_winograd_back *winograd_to_result, *winograd_to_weight;                /* 4x4, 3x3 */
 } tsr_kernels;
 
 const tsr_kernels *tsr_kernels_choose(void);

@@ -16,12 +16,18 @@
 #define LEVEL_COLUMNS (2 * LEVEL_BYTES / (int)sizeof(tsr_real))
 #include "core/kernels/tile.h"
 #endif
+#include "core/kernels/winograd.h"
 
 static const tsr_kernels LEVEL_JOIN(LEVEL, _kernels) = {
     .name = LEVEL_TEXT(LEVEL),
     .tile_rows = LEVEL_ROWS,
     .tile_columns = LEVEL_COLUMNS,
     .tile = LEVEL_JOIN(LEVEL, _tile),
+    .winograd_image = LEVEL_JOIN(LEVEL, _winograd_image),
+    .winograd_cotangent = LEVEL_JOIN(LEVEL, _winograd_cotangent),
+    .winograd_weight = LEVEL_JOIN(LEVEL, _winograd_weight),
+    .winograd_to_result = LEVEL_JOIN(LEVEL, _winograd_to_result),
+    .winograd_to_weight = LEVEL_JOIN(LEVEL, _winograd_to_weight),
 };
 
 #undef LEVEL_JOIN_

@@ -28,6 +28,8 @@ GRADCHECK(conv)
     check(ctx, conv, TSR_SHAPE(1, 1, 1, 3), TSR_SHAPE(1, 1, 3, 2), TSR_SHAPE(2), (tsr_conv_options){.activation = TSR_SIGMOID});
     check(ctx, conv, TSR_SHAPE(2, 4, 4, 2), TSR_SHAPE(3, 3, 2, 3), TSR_SHAPE(3), (tsr_conv_options){.activation = TSR_TANH, .padding = {1, 1}});
     check(ctx, conv, TSR_SHAPE(2, 4, 4, 2), TSR_SHAPE(3, 3, 2, 3), TSR_SHAPE(3), (tsr_conv_options){.activation = TSR_RELU, .padding = {1, 1}});
+    /* large enough for Winograd's transforms */
+    check(ctx, conv, TSR_SHAPE(1, 8, 7, 17), TSR_SHAPE(3, 3, 17, 16), TSR_SHAPE(16), (tsr_conv_options){.activation = TSR_SIGMOID, .padding = {1, 1}});
 }
 
 GRADCHECK(conv_transpose)

@@ -102,4 +102,7 @@ local_case("stride_relu", (2, 5, 4, 2), (3, 3), 3, (2, 2), (1, 1), (1, 1), torch
 local_case("uneven", (2, 4, 5, 2), (2, 4), 2, (3, 1), (2, 0), (0, 3), torch.tanh)
 local_case("no_bias", (7, 2, 3, 1), (2, 2), 2, (1, 1), (0, 0), (0, 0), bias=False)
 
+# Large enough for Winograd's transforms; last, so that the other cases keep their numbers.
+case(store, "conv_winograd", lambda x, w, b: torch.relu(last(F.conv2d(first(x), theirs(w), b, 1, 1))), r(1, 8, 7, 16),
+     r(3, 3, 16, 17) / 3, r(17))
 save("conv.safetensors", store)

@@ -60,6 +60,7 @@ TEST(known_conv)
           .padding_end = {1, 1, TSR_ZERO},
           .activation = TSR_TANH}},
         {"no_bias", {.groups = 1}},
+        {"winograd", {.padding = {1, 1}, .activation = TSR_RELU}},
     };
     run_all("conv", conv, cases, sizeof cases / sizeof *cases);
 }
