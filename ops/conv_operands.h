@@ -21,6 +21,7 @@ void tsr_conv_make_weight(tsr_node *n, const tsr_conv_geometry *c, const tsr_con
 
 /* The same two ways, for where products are no good: channels that have their own weights (depthwise.c), and
  * images of few channels, made by adding up products at the places where they belong (conv_scatter.c). */
+enum { TSR_FEW_CHANNELS = 8 }; /* of a group: fewer */
 bool tsr_conv_is_depthwise(const tsr_conv_geometry *c);
 void tsr_depthwise_result(tsr_node *n, const tsr_conv_geometry *c, const tsr_conv_operands *o);
 void tsr_depthwise_image(tsr_node *n, const tsr_conv_geometry *c, const tsr_conv_operands *o);

@@ -1,45 +1,54 @@
-/* Convolutions as matrix products over patches. */
+/* Convolutions as products of patches with weights, or with results. */
+#include "core/parallel.h"
 #include "ops/conv_operands.h"
 #include "ops/patches.h"
 #include "ops/winograd.h"
 
-#include <string.h>
-
-/* Where an image has fewer channels (per group), adding up scattered products is faster than gathering
- * patches. */
-enum { FEW_CHANNELS = 8 };
-
-/* Memory for products one after the other. */
-typedef struct workspace {
-    void *memory;
-    size_t bytes;
-} workspace;
-
-static bool multiply(tsr_node *n, const tsr_product *product, workspace *w)
+/* What the result sees of the image; false: out of memory. */
+static bool image_patches(tsr_node *n, const tsr_conv_geometry *c, const tsr_real *image, tsr_patches *p)
 {
-    const size_t bytes = tsr_product_workspace(product);
-    if (!w->memory || bytes > w->bytes) *w = (workspace){tsr_scratch(n, bytes), bytes};
-    if (w->memory) tsr_multiply(tsr_node_context(n), product, w->memory);
-    return w->memory != NULL;
+    tsr_margin margin;
+    tsr_patches_of(c, p, &margin);
+    p->image = image;
+    p->image = tsr_patches_pad(n, p, &margin);
+    tsr_patches_place(p, &margin);
+    return p->image != NULL;
 }
 
-static tsr_patches image_patches(const tsr_conv_geometry *c, const tsr_real *image)
+/* ReLU is part of the products; others follow. */
+static void finish(tsr_node *n, int64_t size, const tsr_conv_operands *o)
 {
-    tsr_patches p = {.image = image, .channels = c->in_channels / c->groups, .pixel = c->in_channels};
+    if (!tsr_dead(n) && o->activation != TSR_RELU) tsr_activate(tsr_node_context(n), o->activation, o->out, size);
+}
+
+/* Where each pixel of the result sees its own of the image and no other, all three are products as they lie. */
+static bool is_product(const tsr_conv_geometry *c)
+{
     for (int i = 0; i < 3; i++) {
         const tsr_window *w = &c->axes[i];
-        p.axes[i] = (tsr_reach){.in = w->in,
-                                .positions = w->out,
-                                .step = w->stride,
-                                .taps = w->kernel,
-                                .first = -w->before,
-                                .gap = w->dilation};
+        if (w->kernel > 1 || w->before > 0 || w->out != w->in || (w->stride > 1 && w->in > 1)) return false;
     }
-    return p;
+    return c->groups == 1;
+}
+
+/* Rows, columns and depth are pixels and channels in the order that the operand which is made asks for. */
+static void multiply_plain(tsr_node *n, const int64_t size[3], tsr_factor left, tsr_factor right,
+                           const tsr_conv_operands *o)
+{
+    tsr_node_multiply(n, &(tsr_product){.rows = size[0], .columns = size[1], .depth = size[2], .left = left,
+                                        .right = right, .out = o->out, .stride = size[1], .bias = o->bias,
+                                        .activation = o->activation});
 }
 
 void tsr_conv_make_result(tsr_node *n, const tsr_conv_geometry *c, const tsr_conv_operands *o)
 {
+    const int64_t pixels = c->batch * tsr_conv_out_pixels(c), in = c->in_channels, out = c->out_channels;
+    if (is_product(c)) {
+        multiply_plain(n, (int64_t[]){pixels, out, in},
+                       (tsr_factor){.data = o->image, .row_stride = in, .depth_stride = 1},
+                       (tsr_factor){.data = o->weight, .row_stride = 1, .depth_stride = out}, o);
+        return;
+    }
     tsr_count_work(n, tsr_conv_work(c));
     if (tsr_conv_is_depthwise(c)) {
         tsr_depthwise_result(n, c, o);
@@ -49,27 +58,31 @@ void tsr_conv_make_result(tsr_node *n, const tsr_conv_geometry *c, const tsr_con
         tsr_winograd_result(n, c, o);
         return;
     }
-    tsr_patches p = image_patches(c, o->image);
-    const int64_t in = c->in_channels / c->groups, out = c->out_channels / c->groups;
-    tsr_product product = {.rows = c->batch * tsr_conv_out_pixels(c),
-                           .columns = out,
-                           .depth = tsr_conv_taps(c) * in,
-                           .stride = c->out_channels,
-                           .activation = o->activation,
-                           .right = {.row_stride = 1, .depth_stride = c->out_channels}};
-    workspace w = {0};
-    for (int64_t g = 0; g < c->groups; g++) {
-        p.image = o->image + g * in;
-        product.left = tsr_patch_rows(&p);
-        product.right.data = o->weight + g * out;
-        product.out = o->out + g * out;
-        product.bias = o->bias ? o->bias + g * out : NULL;
-        if (!multiply(n, &product, &w)) return;
+    tsr_patch_product product = {.columns = c->out_channels / c->groups, .out = o->out, .bias = o->bias,
+                                 .relu = o->activation == TSR_RELU, .to = {.pixel = c->out_channels}};
+    if (!image_patches(n, c, o->image, &product.patches)) return;
+    int64_t tap = c->in_channels / c->groups * c->out_channels;
+    product.weight = (tsr_patch_weight){.data = o->weight, .channel = c->out_channels, .column = 1,
+                                        .group = product.columns};
+    for (int i = 2; i >= 0; i--) {
+        product.weight.taps[i] = tap;
+        tap *= c->axes[i].kernel;
+        product.to.length[i] = c->axes[i].out;
+        product.to.step[i] = 1;
     }
+    tsr_patch_multiply(n, &product);
+    finish(n, c->batch * tsr_conv_out_pixels(c) * c->out_channels, o);
 }
 
 void tsr_conv_make_weight(tsr_node *n, const tsr_conv_geometry *c, const tsr_conv_operands *o)
 {
+    const int64_t pixels = c->batch * tsr_conv_out_pixels(c), in = c->in_channels, out = c->out_channels;
+    if (is_product(c)) {
+        multiply_plain(n, (int64_t[]){in, out, pixels},
+                       (tsr_factor){.data = o->image, .row_stride = 1, .depth_stride = in},
+                       (tsr_factor){.data = o->result, .row_stride = 1, .depth_stride = out}, o);
+        return;
+    }
     tsr_count_work(n, tsr_conv_work(c));
     if (tsr_conv_is_depthwise(c)) {
         tsr_depthwise_weight(n, c, o);
@@ -79,151 +92,72 @@ void tsr_conv_make_weight(tsr_node *n, const tsr_conv_geometry *c, const tsr_con
         tsr_winograd_weight(n, c, o);
         return;
     }
-    tsr_patches p = image_patches(c, o->image);
-    const int64_t in = c->in_channels / c->groups, out = c->out_channels / c->groups;
-    tsr_product product = {.rows = tsr_conv_taps(c) * in,
-                           .columns = out,
-                           .depth = c->batch * tsr_conv_out_pixels(c),
-                           .stride = c->out_channels,
-                           .right = {.row_stride = 1, .depth_stride = c->out_channels}};
-    workspace w = {0};
-    for (int64_t g = 0; g < c->groups; g++) {
-        p.image = o->image + g * in;
-        product.left = tsr_patch_columns(&p);
-        product.right.data = o->result + g * out;
-        product.out = o->out + g * out;
-        if (!multiply(n, &product, &w)) return;
-    }
+    tsr_patches p;
+    if (image_patches(n, c, o->image, &p)) tsr_patch_correlate(n, &p, c->out_channels / c->groups, o->result, o->out);
 }
 
-/* ---- the image: gathered ------------------------------------------------------------------------------- */
+/* ---- the image ----------------------------------------------------------------------------------------- */
 
-/* Pixels phase, phase + stride, ... along an axis see the same taps, last, last - apart, ..., of neighbouring
- * results. */
-typedef struct phase {
-    tsr_reach reach; /* in the result */
-    int64_t first, last, apart;
-} phase;
-
-static int64_t common_divisor(int64_t a, int64_t b)
+/* The pixels of one phase, all channels, from a result with a margin around it. */
+static void make_phase(tsr_node *n, const tsr_conv_geometry *c, const tsr_conv_operands *o, const tsr_phase *phases,
+                       const tsr_patches *padded, const tsr_margin *margin)
 {
-    while (b != 0) {
-        const int64_t rest = a % b;
-        a = b;
-        b = rest;
-    }
-    return a;
-}
-
-static phase phase_of(const tsr_window *w, int64_t first)
-{
-    const int64_t divisor = common_divisor(w->stride, w->dilation);
-    phase f = {.first = first,
-               .apart = w->stride / divisor,
-               .reach = {.in = w->out,
-                         .positions = (w->in - first - 1) / w->stride + 1,
-                         .step = 1,
-                         .gap = w->dilation / divisor}};
-    for (int64_t k = 0; k < w->kernel && k < f.apart; k++) {
-        if ((first + w->before - k * w->dilation) % w->stride != 0) continue;
-        f.reach.taps = (w->kernel - 1 - k) / f.apart + 1;
-        f.last = k + (f.reach.taps - 1) * f.apart;
-        f.reach.first = (first + w->before - f.last * w->dilation) / w->stride;
-    }
-    return f;
-}
-
-typedef struct spread_job {
-    const tsr_conv_geometry *c;
-    const phase *phases;
-    const tsr_real *from;
-    tsr_real *to;
-} spread_job;
-
-/* Lines of the pixels of one phase to where they belong. */
-static void spread_body(void *user, int64_t begin, int64_t end)
-{
-    const spread_job *job = user;
-    const tsr_window *axes = job->c->axes;
-    const phase *f = job->phases;
-    const int64_t channels = job->c->in_channels, count = f[2].reach.positions;
-    for (int64_t line = begin; line < end; line++) {
-        const int64_t plane = line / f[1].reach.positions, n = plane / f[0].reach.positions;
-        const int64_t i0 = f[0].first + plane % f[0].reach.positions * axes[0].stride;
-        const int64_t i1 = f[1].first + line % f[1].reach.positions * axes[1].stride;
-        const tsr_real *from = job->from + line * count * channels;
-        tsr_real *to =
-            job->to + (((n * axes[0].in + i0) * axes[1].in + i1) * axes[2].in + f[2].first) * channels;
-        for (int64_t q = 0; q < count; q++)
-            memcpy(to + q * axes[2].stride * channels, from + q * channels, (size_t)channels * sizeof *to);
-    }
-}
-
-/* The pixels of one phase, all channels. */
-static bool make_phase(tsr_node *n, const tsr_conv_geometry *c, const tsr_conv_operands *o,
-                       const phase *phases, workspace *w)
-{
-    const int64_t in = c->in_channels / c->groups, out = c->out_channels / c->groups;
-    tsr_patches p = {.channels = out, .pixel = c->out_channels};
-    tsr_turned_weight turned = {.channels = out, .row = c->out_channels};
-    tsr_product product = {
-        .rows = c->batch, .columns = in, .depth = out, .stride = c->in_channels, .activation = o->activation};
-    int64_t tap = 0, tap_step = in * c->out_channels;
+    tsr_patch_product product = {.patches = *padded, .columns = c->in_channels / c->groups, .out = o->out,
+                                 .bias = o->bias, .relu = o->activation == TSR_RELU, .to = {.pixel = c->in_channels}};
+    product.weight = (tsr_patch_weight){.data = o->weight, .channel = 1, .column = c->out_channels,
+                                        .group = c->out_channels / c->groups};
+    int64_t tap = product.columns * c->out_channels;
     for (int i = 2; i >= 0; i--) {
-        p.axes[i] = phases[i].reach;
-        turned.taps[i] = phases[i].reach.taps;
-        turned.steps[i] = -phases[i].apart * tap_step;
-        tap += phases[i].last * tap_step;
-        tap_step *= c->axes[i].kernel;
-        product.rows *= phases[i].reach.positions;
-        product.depth *= phases[i].reach.taps;
+        product.patches.axes[i] = phases[i].reach;
+        product.weight.data += phases[i].last * tap;
+        product.weight.taps[i] = -phases[i].apart * tap;
+        tap *= c->axes[i].kernel;
+        product.to.length[i] = c->axes[i].in;
+        product.to.first[i] = phases[i].first;
+        product.to.step[i] = c->axes[i].stride;
     }
-    for (int64_t g = 0; g < c->groups; g++) {
-        p.image = o->result + g * out;
-        turned.data = o->weight + tap + g * out;
-        product.left = tsr_patch_rows(&p);
-        product.right = tsr_turned_rows(&turned);
-        product.out = o->out + g * in;
-        product.bias = o->bias ? o->bias + g * in : NULL;
-        if (!multiply(n, &product, w)) return false;
-    }
-    return true;
+    tsr_patches_place(&product.patches, margin);
+    tsr_patch_multiply(n, &product);
 }
 
 static void gather_image(tsr_node *n, const tsr_conv_geometry *c, const tsr_conv_operands *o)
 {
-    int64_t counts[3], pixels = c->batch;
+    tsr_patches result = {.image = o->result, .images = c->batch, .groups = c->groups,
+                          .channels = c->out_channels / c->groups};
+    tsr_margin margin = {{0}, {0}};
+    int64_t count[3];
     for (int i = 0; i < 3; i++) {
-        const tsr_window *w = &c->axes[i];
-        counts[i] = w->stride < w->in ? w->stride : w->in;
-        pixels *= (w->in + w->stride - 1) / w->stride;
+        count[i] = c->axes[i].stride < c->axes[i].in ? c->axes[i].stride : c->axes[i].in;
+        result.axes[i].in = c->axes[i].out;
     }
-    workspace w = {0};
-    phase phases[3];
-    tsr_conv_operands part = *o;
-    const bool scattered = counts[0] * counts[1] * counts[2] > 1;
-    if (scattered) part.out = tsr_scratch(n, (size_t)(pixels * c->in_channels) * sizeof *part.out);
-    if (!part.out) return;
-    for (int64_t f0 = 0; f0 < counts[0]; f0++)
-        for (int64_t f1 = 0; f1 < counts[1]; f1++)
-            for (int64_t f2 = 0; f2 < counts[2]; f2++) {
-                phases[0] = phase_of(&c->axes[0], f0);
-                phases[1] = phase_of(&c->axes[1], f1);
-                phases[2] = phase_of(&c->axes[2], f2);
-                if (!make_phase(n, c, &part, phases, &w)) return;
-                if (!scattered) continue;
-                spread_job job = {.c = c, .phases = phases, .from = part.out, .to = o->out};
-                tsr_parallel(
-                    tsr_node_context(n), c->batch * phases[0].reach.positions * phases[1].reach.positions,
-                    tsr_grain((double)(2 * phases[2].reach.positions * c->in_channels)), spread_body, &job);
-            }
+    tsr_phase phases[3];
+    for (int64_t f = 0; f < count[0] || f < count[1] || f < count[2]; f++) {
+        tsr_reach reach[3];
+        for (int i = 0; i < 3; i++) reach[i] = tsr_phase_of(&c->axes[i], f < count[i] ? f : 0).reach;
+        tsr_margin_widen(&margin, reach);
+    }
+    result.image = tsr_patches_pad(n, &result, &margin);
+    for (int64_t f = 0; result.image && f < count[0] * count[1] * count[2]; f++) {
+        phases[0] = tsr_phase_of(&c->axes[0], f / (count[1] * count[2]));
+        phases[1] = tsr_phase_of(&c->axes[1], f / count[2] % count[1]);
+        phases[2] = tsr_phase_of(&c->axes[2], f % count[2]);
+        make_phase(n, c, o, phases, &result, &margin);
+    }
+    finish(n, c->batch * tsr_conv_in_pixels(c) * c->in_channels, o);
 }
 
 void tsr_conv_make_image(tsr_node *n, const tsr_conv_geometry *c, const tsr_conv_operands *o)
 {
+    const int64_t pixels = c->batch * tsr_conv_out_pixels(c), in = c->in_channels, out = c->out_channels;
+    if (is_product(c)) {
+        multiply_plain(n, (int64_t[]){pixels, in, out},
+                       (tsr_factor){.data = o->result, .row_stride = out, .depth_stride = 1},
+                       (tsr_factor){.data = o->weight, .row_stride = out, .depth_stride = 1}, o);
+        return;
+    }
     tsr_count_work(n, tsr_conv_work(c));
     if (tsr_conv_is_depthwise(c)) tsr_depthwise_image(n, c, o);
     else if (tsr_winograd_fits(n, c)) tsr_winograd_image(n, c, o);
-    else if (c->in_channels / c->groups < FEW_CHANNELS) tsr_conv_scatter_image(n, c, o);
+    else if (c->in_channels / c->groups < TSR_FEW_CHANNELS) tsr_conv_scatter_image(n, c, o);
     else gather_image(n, c, o);
 }

@@ -1,16 +1,13 @@
-/* The image of a convolution where it has few channels: for each pixel of the result, all its products with
- * the weight at once, by one matrix product per chunk of pixels; each is then added where it belongs. The
- * sums lie channel by channel and, within a channel, stride phase by stride phase, so that neighbours in the
- * result stay neighbours; a last pass puts them in order. Images, or bands of them, are made side by side;
- * each adds only to what it owns, in one order. */
+/* The image of a convolution where it has few channels: for each pixel of the result all its products with the weight,
+ * then, for each pixel of the image, the sum of those that belong there. Images, or bands of them, are made side by
+ * side; each adds only to what it owns, in one order. */
 #include "core/parallel.h"
 #include "ops/conv_operands.h"
-
-#include <string.h>
+#include "ops/patches.h"
 
 enum {
-    CHUNK_VALUES = 1 << 16, /* products that stay in the second-level cache, */
-    CHUNK_PIXELS = 128,     /* but of at least so many pixels */
+    CHUNK_VALUES = 1 << 15, /* products that stay in the second-level cache, */
+    CHUNK_PIXELS = 96,      /* but of at least so many results */
     MOST_PIECES = 16,       /* that need memory of their own */
     FEW_IMAGES = 8          /* fewer are cut into bands */
 };
@@ -18,114 +15,94 @@ enum {
 typedef struct scatter_job {
     const tsr_conv_geometry *c;
     const tsr_conv_operands *o;
-    const tsr_kernels *kernels;
-    int64_t in, out;      /* channels of a group */
+    const tsr_patch_multiplier *products; /* [pixel of the result][group][tap, channel] */
+    int64_t in, row;      /* channels of a group; products of a pixel, with a gap at the end */
     int cut;              /* the axis along which bands are cut */
     int64_t bands, grain; /* per image; bands to a piece */
     int64_t chunk;        /* pixels of the result */
-    size_t workspace_bytes;
-    unsigned char *workspaces; /* one per piece, */
-    tsr_real *products;        /* and so are these: [tap][channel][chunk] */
-    tsr_real *sums;            /* [batch][line][channel][phase][...] */
+    tsr_real *chunks;     /* one per piece */
+    const tsr_phase *phase;
+    int64_t phases;       /* of a line */
 } scatter_job;
 
-/* Pixels [begin, end) of the image that a band owns, and those of the result that reach them. */
+/* Pixels [begin, end) of the cut axis of image n that a band owns, and those of the result that reach them. */
 typedef struct band {
-    int64_t n, begin[3], end[3];
-    int64_t from, to;
+    int64_t n, begin, end, from, to;
 } band;
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t largest(int64_t a, int64_t b) { return a > b ? a : b; }
-
 static int64_t divide_up(int64_t a, int64_t b) /* b > 0 */ { return a > 0 ? (a - 1) / b + 1 : -(-a / b); }
-
-/* Where the pixels of a stride phase begin in a line of `length`. */
-static int64_t phase_start(int64_t length, int64_t stride, int64_t phase)
-{
-    return phase * (length / stride) + least(phase, length % stride);
-}
 
 /* ---- adding up ----------------------------------------------------------------------------------------- */
 
-/* Pixels [begin, end) of a line of the result at o0, o1; their products begin at `from`. */
+/* Results [begin, end) of a line, whose products by a line of taps begin at `from`, row after row. */
 typedef struct stretch {
-    int64_t o0, o1, begin, end, group;
     const tsr_real *from;
+    int64_t begin, end, row;
 } stretch;
 
-static void add(tsr_real *restrict to, const tsr_real *restrict from, int64_t count)
+/* To one pixel: `taps` of the products at `from`, `step` apart. Called with constant channels. */
+static inline void add_pixel(const tsr_real *from, int64_t step, int64_t taps, tsr_real *to, const int channels)
 {
-    for (int64_t i = 0; i < count; i++) to[i] += from[i];
+    tsr_real sum[TSR_FEW_CHANNELS];
+    for (int c = 0; c < channels; c++) sum[c] = to[c];
+    for (int64_t k = 0; k < taps; k++, from += step)
+        for (int c = 0; c < channels; c++) sum[c] += from[c];
+    for (int c = 0; c < channels; c++) to[c] = sum[c];
 }
 
-/* Products of one line of taps to a line of the image. */
-static void add_line(const scatter_job *job, const band *b, const stretch *s, const tsr_real *from,
-                     tsr_real *line)
+/* To the pixels of one phase of a line, of which those in the middle see all taps. */
+static inline void add_phase(const tsr_phase *f, const stretch *s, int64_t stride, int64_t pixel, tsr_real *line,
+                             const int channels)
 {
-    const tsr_window *w = &job->c->axes[2];
-    for (int64_t k = 0; k < w->kernel; k++, from += job->in * job->chunk) {
-        const int64_t offset = k * w->dilation - w->before; /* of pixel o * stride + offset */
-        const int64_t begin = largest(s->begin, divide_up(b->begin[2] - offset, w->stride));
-        const int64_t end = least(s->end, divide_up(b->end[2] - offset, w->stride));
-        if (begin >= end) continue;
-        const int64_t at = begin * w->stride + offset,
-                      to = phase_start(w->in, w->stride, at % w->stride) + at / w->stride;
-        for (int64_t i = 0; i < job->in; i++)
-            add(line + i * w->in + to, from + i * job->chunk + begin - s->begin, end - begin);
+    const tsr_reach *r = &f->reach;
+    const int64_t step = r->gap * s->row - f->apart * channels, reach = (r->taps - 1) * r->gap;
+    const int64_t last = least(r->positions, s->end - r->first);
+    const tsr_real *products = s->from + f->last * channels;
+    tsr_real *to = line + f->first * pixel;
+    for (int64_t q = largest(0, s->begin - r->first - reach); q < last; q++) {
+        const int64_t at = r->first + q - s->begin; /* the result that tap `last` sees, in the stretch */
+        const int64_t begin = at < 0 ? (-at - 1) / r->gap + 1 : 0;
+        const int64_t end = at + reach < s->end - s->begin ? r->taps : (s->end - s->begin - 1 - at) / r->gap + 1;
+        const tsr_real *from = products + at * s->row + begin * step;
+        switch (end - begin) { /* constants unroll the sums of the usual kernels */
+        case 3: add_pixel(from, step, 3, to + q * stride * pixel, channels); break;
+        case 4: add_pixel(from, step, 4, to + q * stride * pixel, channels); break;
+        case 5: add_pixel(from, step, 5, to + q * stride * pixel, channels); break;
+        default: add_pixel(from, step, end - begin, to + q * stride * pixel, channels); break;
+        }
     }
 }
 
-static void add_stretch(const scatter_job *job, const band *b, const stretch *s)
+static void add_line(const scatter_job *job, const stretch *s, tsr_real *line)
+{
+    const int64_t stride = job->c->axes[2].stride, pixel = job->c->in_channels;
+    for (int64_t i = 0; i < job->phases; i++)
+        switch (job->in) {
+        case 1: add_phase(&job->phase[i], s, stride, pixel, line, 1); break;
+        case 2: add_phase(&job->phase[i], s, stride, pixel, line, 2); break;
+        case 3: add_phase(&job->phase[i], s, stride, pixel, line, 3); break;
+        default: add_phase(&job->phase[i], s, stride, pixel, line, (int)job->in); break;
+        }
+}
+
+/* Results [begin, end) of line (o0, o1) of an image, whose products begin at `from`. */
+static void add_results(const scatter_job *job, const band *b, int64_t result, int64_t end, const tsr_real *from)
 {
     const tsr_window *a = job->c->axes;
-    const tsr_real *from = s->from;
-    for (int64_t k0 = 0; k0 < a[0].kernel; k0++)
-        for (int64_t k1 = 0; k1 < a[1].kernel; k1++, from += a[2].kernel * job->in * job->chunk) {
-            const int64_t i0 = s->o0 * a[0].stride - a[0].before + k0 * a[0].dilation;
-            const int64_t i1 = s->o1 * a[1].stride - a[1].before + k1 * a[1].dilation;
-            if (i0 < b->begin[0] || i0 >= b->end[0] || i1 < b->begin[1] || i1 >= b->end[1]) continue;
-            const int64_t line = (b->n * a[0].in + i0) * a[1].in + i1;
-            add_line(job, b, s, from,
-                     job->sums + (line * job->c->in_channels + s->group * job->in) * a[2].in);
+    const int64_t line = result / a[2].out, o0 = line / a[1].out, o1 = line % a[1].out, taps = a[2].kernel * job->in;
+    stretch s = {.row = job->row, .begin = result % a[2].out, .end = result % a[2].out + end - result};
+    for (int64_t g = 0; g < job->c->groups; g++)
+        for (int64_t k = 0; k < a[0].kernel * a[1].kernel; k++) {
+            const int64_t i[2] = {o0 * a[0].stride - a[0].before + k / a[1].kernel * a[0].dilation,
+                                  o1 * a[1].stride - a[1].before + k % a[1].kernel * a[1].dilation};
+            if (i[0] < 0 || i[0] >= a[0].in || i[1] < 0 || i[1] >= a[1].in) continue;
+            if (job->cut < 2 && (i[job->cut] < b->begin || i[job->cut] >= b->end)) continue;
+            s.from = from + (g * a[0].kernel * a[1].kernel + k) * taps;
+            add_line(job, &s, job->o->out + ((b->n * a[0].in + i[0]) * a[1].in + i[1]) * a[2].in * job->c->in_channels +
+                                  g * job->in);
         }
-}
-
-/* The product for so many pixels of the result. */
-static tsr_product chunk_product(const scatter_job *job, int64_t pixels)
-{
-    const int64_t channels = job->c->out_channels;
-    return (tsr_product){.rows = tsr_conv_taps(job->c) * job->in,
-                         .columns = pixels,
-                         .depth = job->out,
-                         .stride = job->chunk,
-                         .left = {.row_stride = channels, .depth_stride = 1},
-                         .right = {.row_stride = channels, .depth_stride = 1}};
-}
-
-/* Pixels [begin, end) of result b->n: at most a chunk. */
-static void make_chunk(const scatter_job *job, const band *b, int64_t piece, int64_t begin, int64_t end)
-{
-    const tsr_conv_geometry *c = job->c;
-    tsr_product product = chunk_product(job, end - begin);
-    tsr_real *products = job->products + piece * product.rows * job->chunk;
-    product.out = products;
-    for (int64_t g = 0; g < c->groups; g++) {
-        product.left.data = job->o->weight + g * job->out;
-        product.right.data =
-            job->o->result + (b->n * tsr_conv_out_pixels(c) + begin) * c->out_channels + g * job->out;
-        tsr_multiply_alone(job->kernels, &product, job->workspaces + (size_t)piece * job->workspace_bytes);
-        stretch s = {.group = g};
-        for (int64_t at = begin; at < end; at += s.end - s.begin) {
-            const int64_t line = at / c->axes[2].out;
-            s.o0 = line / c->axes[1].out;
-            s.o1 = line % c->axes[1].out;
-            s.begin = at % c->axes[2].out;
-            s.end = least(c->axes[2].out, s.begin + end - at);
-            s.from = products + at - begin;
-            add_stretch(job, b, &s);
-        }
-    }
 }
 
 static band band_of(const scatter_job *job, int64_t t)
@@ -134,47 +111,39 @@ static band band_of(const scatter_job *job, int64_t t)
     const int64_t height = (cut->in - 1) / job->bands + 1, reach = cut->dilation * (cut->kernel - 1);
     int64_t row = 1; /* pixels of the result per place along the cut axis */
     for (int i = job->cut + 1; i < 3; i++) row *= job->c->axes[i].out;
-    band b = {.n = t / job->bands};
-    for (int i = 0; i < 3; i++) b.end[i] = job->c->axes[i].in;
-    b.begin[job->cut] = t % job->bands * height;
-    b.end[job->cut] = least(cut->in, b.begin[job->cut] + height);
-    b.from = largest(0, divide_up(b.begin[job->cut] + cut->before - reach, cut->stride)) * row;
-    b.to = least(cut->out, divide_up(b.end[job->cut] + cut->before, cut->stride)) * row;
+    band b = {.n = t / job->bands, .begin = t % job->bands * height};
+    b.end = least(cut->in, b.begin + height);
+    b.from = largest(0, divide_up(b.begin + cut->before - reach, cut->stride)) * row;
+    b.to = least(cut->out, divide_up(b.end + cut->before, cut->stride)) * row;
     return b;
 }
 
 static void band_body(void *user, int64_t first, int64_t last)
 {
     const scatter_job *job = user;
+    const int64_t results = tsr_conv_out_pixels(job->c), line = job->c->axes[2].out;
+    tsr_real *chunk = job->chunks + first / job->grain * job->chunk * job->row;
     for (int64_t t = first; t < last; t++) {
         const band b = band_of(job, t);
-        for (int64_t at = b.from; at < b.to; at += job->chunk)
-            make_chunk(job, &b, first / job->grain, at, least(b.to, at + job->chunk));
-    }
-}
-
-/* ---- before and after ---------------------------------------------------------------------------------- */
-
-static void zero_body(void *user, int64_t begin, int64_t end)
-{
-    memset((tsr_real *)user + begin, 0, (size_t)(end - begin) * sizeof(tsr_real));
-}
-
-static void order_body(void *user, int64_t begin, int64_t end)
-{
-    const scatter_job *job = user;
-    const tsr_window *w = &job->c->axes[2];
-    const int64_t channels = job->c->in_channels;
-    for (int64_t line = begin; line < end; line++) {
-        const tsr_real *from = job->sums + line * w->in * channels;
-        tsr_real *to = job->o->out + line * w->in * channels;
-        for (int64_t channel = 0; channel < channels; channel++) {
-            const tsr_real bias = job->o->bias ? job->o->bias[channel] : 0;
-            for (int64_t phase = 0; phase < w->stride && phase < w->in; phase++)
-                for (int64_t i = phase; i < w->in; i += w->stride)
-                    to[i * channels + channel] = *from++ + bias;
+        for (int64_t at = b.from; at < b.to; at += job->chunk) {
+            const int64_t end = least(b.to, at + job->chunk), start = b.n * results + at;
+            tsr_patch_multiply_rows(job->products, start, end - at, chunk - start * job->row);
+            for (int64_t i = at, stop; i < end; i = stop) {
+                stop = least(end, (i / line + 1) * line);
+                add_results(job, &b, i, stop, chunk + (i - at) * job->row);
+            }
         }
     }
+}
+
+/* ---- the whole ----------------------------------------------------------------------------------------- */
+
+static void start_body(void *user, int64_t begin, int64_t end)
+{
+    const scatter_job *job = user;
+    const int64_t channels = job->c->in_channels;
+    for (int64_t i = begin * channels; i < end * channels; i++)
+        job->o->out[i] = job->o->bias ? job->o->bias[i % channels] : 0;
 }
 
 /* How many bands an image is cut into: a band repeats the products that reach into it from the next. */
@@ -182,49 +151,52 @@ static int64_t bands_of(const tsr_conv_geometry *c, const tsr_window *cut)
 {
     const int64_t extent = cut->dilation * (cut->kernel - 1) + 1;
     int64_t bands = 1;
-    while (bands * c->batch < FEW_IMAGES && cut->in / (2 * bands) >= 3 * extent &&
+    while (c->spatial > 1 && bands * c->batch < FEW_IMAGES && cut->in / (2 * bands) >= 3 * extent &&
            cut->in / (2 * bands) >= 2 * cut->stride)
         bands *= 2;
     return bands;
 }
 
-/* For the products of whole chunks, and for those that are left at the ends of bands. */
-static size_t workspace_bytes(const scatter_job *job)
+/* The products: each pixel of the result is a patch by itself, its channels are the depth. */
+static tsr_patch_product product_of(const tsr_conv_geometry *c, const tsr_conv_operands *o, int64_t row)
 {
-    tsr_product product = chunk_product(job, job->chunk);
-    size_t bytes = tsr_product_workspace(&product);
-    for (int64_t t = 0; t < job->bands; t++) {
-        const band b = band_of(job, t);
-        product.columns = (b.to - b.from) % job->chunk;
-        const size_t rest = b.to > b.from ? tsr_product_workspace(&product) : 0;
-        if (rest > bytes) bytes = rest;
+    tsr_patch_product p = {.columns = tsr_conv_taps(c) * c->in_channels / c->groups, .roomy = c->groups == 1,
+                           .to = {.pixel = row}};
+    p.patches = (tsr_patches){.image = o->result, .images = c->batch, .groups = c->groups,
+                              .channels = c->out_channels / c->groups};
+    p.weight = (tsr_patch_weight){.data = o->weight, .channel = 1, .column = c->out_channels,
+                                  .group = p.patches.channels};
+    for (int i = 0; i < 3; i++) {
+        const int64_t out = c->axes[i].out;
+        p.patches.axes[i] = (tsr_reach){.in = out, .positions = out, .step = 1, .taps = 1, .gap = 1};
+        p.to.length[i] = out;
+        p.to.step[i] = 1;
     }
-    return (bytes + 63) / 64 * 64;
+    tsr_patches_place(&p.patches, &(tsr_margin){{0}, {0}});
+    return p;
 }
 
 void tsr_conv_scatter_image(tsr_node *n, const tsr_conv_geometry *c, const tsr_conv_operands *o)
 {
-    const int64_t taps = tsr_conv_taps(c), lines = c->batch * c->axes[0].in * c->axes[1].in;
-    const int64_t size = lines * c->axes[2].in * c->in_channels;
-    if (size == 0) return;
-    scatter_job job = {.c = c,
-                       .o = o,
-                       .kernels = tsr_node_context(n)->kernels,
-                       .in = c->in_channels / c->groups,
-                       .out = c->out_channels / c->groups,
-                       .cut = 3 - c->spatial};
+    tsr_context *ctx = tsr_node_context(n);
+    const int64_t pixels = c->batch * tsr_conv_in_pixels(c), width = ctx->kernels->lanes;
+    if (pixels * c->in_channels == 0) return;
+    scatter_job job = {.c = c, .o = o, .in = c->in_channels / c->groups, .cut = 3 - c->spatial,
+                       .row = (tsr_conv_taps(c) * c->in_channels + width - 1) / width * width};
+    const tsr_window *line = &c->axes[2];
+    job.phases = least(line->stride, line->in);
+    tsr_phase *phase = tsr_scratch(n, (size_t)job.phases * sizeof *phase);
+    for (int64_t i = 0; phase && i < job.phases; i++) phase[i] = tsr_phase_of(line, i);
+    job.phase = phase;
     job.bands = bands_of(c, &c->axes[job.cut]);
-    job.chunk = least(largest(CHUNK_VALUES / (taps * job.in), CHUNK_PIXELS), tsr_conv_out_pixels(c));
+    job.chunk = least(largest(CHUNK_VALUES / job.row, CHUNK_PIXELS), tsr_conv_out_pixels(c));
     job.grain = (c->batch * job.bands - 1) / MOST_PIECES + 1;
     const int64_t pieces = (c->batch * job.bands - 1) / job.grain + 1;
-    job.workspace_bytes = workspace_bytes(&job);
-    job.workspaces = tsr_scratch(n, (size_t)pieces * job.workspace_bytes);
-    job.products = tsr_scratch(n, (size_t)(pieces * taps * job.in * job.chunk) * sizeof *job.products);
-    job.sums = tsr_scratch(n, (size_t)size * sizeof *job.sums);
-    if (!job.workspaces || !job.products || !job.sums) return;
-    tsr_context *ctx = tsr_node_context(n);
-    tsr_parallel(ctx, size, tsr_grain(1), zero_body, job.sums);
+    job.chunks = tsr_scratch(n, (size_t)(pieces * job.chunk * job.row + 1) * sizeof *job.chunks);
+    const tsr_patch_product product = product_of(c, o, job.row);
+    job.products = tsr_patch_prepare(n, &product);
+    if (!phase || !job.chunks || !job.products) return;
+    tsr_parallel(ctx, pixels, tsr_grain((double)c->in_channels), start_body, &job);
     tsr_parallel(ctx, c->batch * job.bands, job.grain, band_body, &job);
-    tsr_parallel(ctx, lines, tsr_grain((double)(2 * c->axes[2].in * c->in_channels)), order_body, &job);
-    tsr_activate(ctx, o->activation, o->out, size);
+    tsr_activate(ctx, o->activation, o->out, pixels * c->in_channels);
 }

@@ -7,8 +7,6 @@
 
 enum {
     MOST_EACH = 4,
-    CHANNELS = 16,     /* gathered at a time, in registers, */
-    CORRELATED = 8,    /* and correlated */
     WEIGHT_PIECES = 16 /* summed side by side */
 };
 
@@ -59,51 +57,32 @@ static seen from_image(const tsr_window *w, int64_t i)
 
 typedef struct gather_job {
     const tsr_conv_geometry *c;
+    const tsr_kernels *kernels;
     int64_t channels;
     int64_t to[3], from[3]; /* lengths */
+    int64_t phases;         /* of a line: pixels so far apart see the same taps, but for the edges */
     const seen *seen[3];    /* of every place along an axis */
     const tsr_real *source, *weight, *bias;
     tsr_real *out;
 } gather_job;
 
-/* What a pixel gathers: its first source and weight, and the steps from tap to tap along each axis, in
- * values. */
-typedef struct gather_plan {
-    const tsr_real *source, *weight, *bias;
-    int64_t count[3], from[3], tap[3];
-} gather_plan;
-
-static gather_plan plan_of(const gather_job *job, int64_t n, const seen *const *s)
+/* What pixels of one line gather: those that see the same taps, of sources that follow each other. */
+static tsr_depthwise gather_of(const gather_job *job, int64_t n, const seen *const *s)
 {
-    gather_plan plan = {.bias = job->bias};
+    tsr_depthwise t = {.bias = job->bias, .channels = job->channels};
     int64_t source = n, weight = 0, from = job->channels, tap = job->channels;
     for (int i = 0; i < 3; i++) source = source * job->from[i] + s[i]->from;
     for (int i = 0; i < 3; i++) weight = weight * job->c->axes[i].kernel + s[i]->tap;
     for (int i = 2; i >= 0; i--) {
-        plan.count[i] = s[i]->count;
-        plan.from[i] = s[i]->from_step * from;
-        plan.tap[i] = s[i]->tap_step * tap;
+        t.count[i] = s[i]->count;
+        t.x_step[i] = s[i]->from_step * from;
+        t.w_step[i] = s[i]->tap_step * tap;
         from *= job->from[i];
         tap *= job->c->axes[i].kernel;
     }
-    plan.source = job->source + source * job->channels;
-    plan.weight = job->weight + weight * job->channels;
-    return plan;
-}
-
-/* `count` channels from `first` on; called with a constant. */
-static inline void gather_channels(const gather_plan *p, int64_t first, tsr_real *to, const int count)
-{
-    tsr_real sum[CHANNELS];
-    for (int c = 0; c < count; c++) sum[c] = p->bias ? p->bias[first + c] : 0;
-    for (int64_t t0 = 0; t0 < p->count[0]; t0++)
-        for (int64_t t1 = 0; t1 < p->count[1]; t1++) {
-            const tsr_real *x = p->source + t0 * p->from[0] + t1 * p->from[1] + first;
-            const tsr_real *w = p->weight + t0 * p->tap[0] + t1 * p->tap[1] + first;
-            for (int64_t t2 = 0; t2 < p->count[2]; t2++, x += p->from[2], w += p->tap[2])
-                for (int c = 0; c < count; c++) sum[c] += x[c] * w[c];
-        }
-    for (int c = 0; c < count; c++) to[first + c] = sum[c];
+    t.x = job->source + source * job->channels;
+    t.w = job->weight + weight * job->channels;
+    return t;
 }
 
 static void gather_body(void *user, int64_t begin, int64_t end)
@@ -112,14 +91,20 @@ static void gather_body(void *user, int64_t begin, int64_t end)
     for (int64_t line = begin; line < end; line++) {
         const int64_t plane = line / job->to[1];
         const seen *s[3] = {&job->seen[0][plane % job->to[0]], &job->seen[1][line % job->to[1]], NULL};
-        for (int64_t i = 0; i < job->to[2]; i++) {
-            tsr_real *to = job->out + (line * job->to[2] + i) * job->channels;
-            int64_t c = 0;
-            s[2] = &job->seen[2][i];
-            const gather_plan plan = plan_of(job, plane / job->to[0], s);
-            for (; c + CHANNELS <= job->channels; c += CHANNELS) gather_channels(&plan, c, to, CHANNELS);
-            if (c < job->channels) gather_channels(&plan, c, to, (int)(job->channels - c));
-        }
+        for (int64_t phase = 0; phase < job->phases; phase++)
+            for (int64_t i = phase, j; i < job->to[2]; i = j) {
+                const seen *const of = job->seen[2], *first = s[2] = &of[i];
+                const int64_t step = i + job->phases < job->to[2] ? first[job->phases].from - first->from : 0;
+                for (j = i + job->phases; j < job->to[2]; j += job->phases)
+                    if (of[j].count != first->count || of[j].tap != first->tap ||
+                        of[j].from - of[j - job->phases].from != step) break;
+                tsr_depthwise t = gather_of(job, plane / job->to[0], s);
+                t.out = job->out + (line * job->to[2] + i) * job->channels;
+                t.out_pixel = job->phases * job->channels;
+                t.pixels = (j - i) / job->phases;
+                t.x_pixel = step * job->channels;
+                job->kernels->depthwise(&t);
+            }
     }
 }
 
@@ -132,6 +117,8 @@ static double line_cost(const gather_job *job)
 static bool begin_gather(tsr_node *n, gather_job *job, bool to_image)
 {
     int64_t places = 0;
+    job->kernels = tsr_node_context(n)->kernels;
+    job->phases = to_image ? job->c->axes[2].stride : 1;
     for (int i = 0; i < 3; i++) {
         const tsr_window *w = &job->c->axes[i];
         job->to[i] = to_image ? w->in : w->out;
@@ -227,17 +214,6 @@ typedef struct weight_job {
     double *sums; /* one weight per piece */
 } weight_job;
 
-/* Tap k of a line of taps, for `count` channels: the sum over results [begin, end) of a line. */
-static inline void correlate(const weight_job *job, const tsr_real *x, const tsr_real *y, int64_t pixels,
-                             double *to, const int count)
-{
-    const int64_t channels = job->lines.channels, step = job->lines.c->axes[2].stride * channels;
-    tsr_real sum[CORRELATED] = {0};
-    for (int64_t i = 0; i < pixels; i++)
-        for (int c = 0; c < count; c++) sum[c] += x[i * step + c] * y[i * channels + c];
-    for (int c = 0; c < count; c++) to[c] += (double)sum[c];
-}
-
 /* One line of pixels, at x, with one of results, at y, by a line of taps. */
 static void correlate_lines(const weight_job *job, const tsr_real *x, const tsr_real *y, double *to)
 {
@@ -248,11 +224,12 @@ static void correlate_lines(const weight_job *job, const tsr_real *x, const tsr_
         const int64_t begin = offset < 0 ? (-offset - 1) / w->stride + 1 : 0;
         const int64_t end = room < 0 ? 0 : least(w->out, room / w->stride + 1);
         if (begin >= end) continue;
-        const tsr_real *from = x + (begin * w->stride + offset) * channels, *with = y + begin * channels;
-        int64_t c = 0;
-        for (; c + CORRELATED <= channels; c += CORRELATED)
-            correlate(job, from + c, with + c, end - begin, to + c, CORRELATED);
-        if (c < channels) correlate(job, from + c, with + c, end - begin, to + c, (int)(channels - c));
+        job->lines.kernels->correlate(&(tsr_correlation){.x = x + (begin * w->stride + offset) * channels,
+                                                         .y = y + begin * channels,
+                                                         .pixels = end - begin,
+                                                         .x_pixel = w->stride * channels,
+                                                         .channels = channels},
+                                      to);
     }
 }
 

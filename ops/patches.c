@@ -2,320 +2,234 @@
 
 #include <string.h>
 
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+/* ---- padding ------------------------------------------------------------------------------------------- */
 
-/* ---- segments: values of a patch that lie side by side ------------------------------------------------- */
-
-/* A run is the channels of one tap or, where these touch, of a line of taps. */
-typedef struct run_place {
-    int64_t j0, j1, run, within; /* line of taps, run of it, value of that */
-    int64_t runs, length;        /* per line, values per run */
-} run_place;
-
-static run_place run_of(const tsr_patches *p, int64_t k)
-{
-    const bool touch = p->axes[2].gap == 1 && p->pixel == p->channels;
-    run_place at = {.runs = touch ? 1 : p->axes[2].taps,
-                    .length = touch ? p->axes[2].taps * p->channels : p->channels};
-    const int64_t run = k / at.length, line = run / at.runs;
-    at.within = k % at.length;
-    at.run = run % at.runs;
-    at.j1 = line % p->axes[1].taps;
-    at.j0 = line / p->axes[1].taps;
-    return at;
-}
-
-/* A part of a run, and where it lies from the first value that the patch reads. */
-typedef struct segment {
-    int64_t i0, i1;         /* pixels */
-    int64_t offset, length; /* values */
-} segment;
-
-/* The next values, at most so many and of one run; goes past them. */
-static segment next_segment(const tsr_patches *p, run_place *at, int64_t most)
-{
-    const segment s = {.i0 = at->j0 * p->axes[0].gap,
-                       .i1 = at->j1 * p->axes[1].gap,
-                       .offset = at->run * p->axes[2].gap * p->pixel + at->within,
-                       .length = least(at->length - at->within, most)};
-    at->within += s.length;
-    if (at->within < at->length) return s;
-    at->within = 0;
-    if (++at->run < at->runs) return s;
-    at->run = 0;
-    if (++at->j1 < p->axes[1].taps) return s;
-    at->j1 = 0;
-    at->j0++;
-    return s;
-}
-
-/* ---- stretches: patches that lie side by side ---------------------------------------------------------- */
-
-typedef struct place {
-    int64_t n, p[3];
-} place;
-
-static place place_of(const tsr_patches *p, int64_t patch)
-{
-    place at;
-    const int64_t rows = patch / p->axes[2].positions, planes = rows / p->axes[1].positions;
-    at.p[2] = patch % p->axes[2].positions;
-    at.p[1] = rows % p->axes[1].positions;
-    at.p[0] = planes % p->axes[0].positions;
-    at.n = planes / p->axes[0].positions;
-    return at;
-}
-
-/* Patches of one line, or, where each image has a single patch, of several images. */
-typedef struct stretch {
-    int64_t n, i0, i1; /* image, and first lines of pixels (may be outside) */
-    int64_t at, count; /* first value of the first patch within the line (may be outside); patches */
-    int64_t slide;     /* values from patch to patch within the line */
-    int64_t apart;     /* and in memory */
-} stretch;
-
-/* The next patches, at most so many; goes past them. */
-static stretch next_stretch(const tsr_patches *p, place *at, int64_t most)
-{
-    const tsr_reach *a = p->axes;
-    stretch s = {.n = at->n,
-                 .i0 = a[0].first + at->p[0] * a[0].step,
-                 .i1 = a[1].first + at->p[1] * a[1].step,
-                 .at = (a[2].first + at->p[2] * a[2].step) * p->pixel};
-    if (a[0].positions * a[1].positions * a[2].positions == 1) {
-        s.count = most;
-        s.apart = a[0].in * a[1].in * a[2].in * p->pixel;
-        at->n += most;
-        return s;
-    }
-    s.count = least(a[2].positions - at->p[2], most);
-    s.slide = s.apart = a[2].step * p->pixel;
-    at->p[2] += s.count;
-    if (at->p[2] < a[2].positions) return s;
-    at->p[2] = 0;
-    if (++at->p[1] < a[1].positions) return s;
-    at->p[1] = 0;
-    if (++at->p[0] < a[0].positions) return s;
-    at->p[0] = 0;
-    at->n++;
-    return s;
-}
-
-static bool outside(int64_t i, int64_t length) { return (uint64_t)i >= (uint64_t)length; }
-
-/* The line of pixels that a stretch reads a segment from; NULL: outside. */
-static const tsr_real *line_of(const tsr_patches *p, const stretch *from, const segment *s)
-{
-    const int64_t i0 = from->i0 + s->i0, i1 = from->i1 + s->i1;
-    if (outside(i0, p->axes[0].in) || outside(i1, p->axes[1].in)) return NULL;
-    return p->image + ((from->n * p->axes[0].in + i0) * p->axes[1].in + i1) * p->axes[2].in * p->pixel;
-}
-
-/* ---- patches as rows ----------------------------------------------------------------------------------- */
-
-/* out[d * tile + r] = from[d + r * step] for r < tile; called with constant tiles. */
-static inline void turn_spaced(const tsr_real *from, int64_t step, int64_t depth, tsr_real *out,
-                               const int tile)
-{
-    for (int64_t d = 0; d < depth; d++, from++, out += tile) {
-        if (step == 1) memcpy(out, from, (size_t)tile * sizeof *out);
-        else
-            for (int r = 0; r < tile; r++) out[r] = from[r * step];
-    }
-}
-
-static void pack_spaced(const tsr_real *from, int64_t step, int64_t depth, int tile, tsr_real *out)
-{
-    switch (tile) {
-    case 4: turn_spaced(from, step, depth, out, 4); break;
-    case 6: turn_spaced(from, step, depth, out, 6); break;
-    case 8: turn_spaced(from, step, depth, out, 8); break;
-    case 14: turn_spaced(from, step, depth, out, 14); break;
-    case 16: turn_spaced(from, step, depth, out, 16); break;
-    case 32: turn_spaced(from, step, depth, out, 32); break;
-    default: turn_spaced(from, step, depth, out, tile); break;
-    }
-}
-
-typedef struct panel {
-    int64_t count;
-    stretch stretches[TSR_MAX_TILE];
-} panel;
-
-/* What of a segment is inside, for the patches of which some is not. */
-static void pack_edges(const tsr_patches *p, const panel *from, const segment *s, int tile, tsr_real *out)
-{
-    const int64_t line_size = p->axes[2].in * p->pixel;
-    for (int64_t i = 0; i < from->count; i++) {
-        const tsr_real *line = line_of(p, &from->stretches[i], s);
-        int64_t at = from->stretches[i].at + s->offset;
-        const int64_t slide = from->stretches[i].slide, ahead = from->stretches[i].apart - slide;
-        for (int64_t r = 0; r < from->stretches[i].count; r++, out++, at += slide) {
-            if (!line || (at >= 0 && at + s->length <= line_size)) continue;
-            for (int64_t d = at < 0 ? -at : 0; d < s->length && at + d < line_size; d++)
-                out[d * tile] = line[r * ahead + at + d];
-        }
-    }
-}
-
-static void pack_segment(const tsr_patches *p, const panel *from, const segment *s, int tile, tsr_real *out)
-{
-    enum { SHORT = 16 };
-    const tsr_real *rows[TSR_MAX_TILE];
-    const int64_t line_size = p->axes[2].in * p->pixel;
-    bool edges = false;
-    int64_t row = 0;
-    for (int64_t i = 0; i < from->count; i++) {
-        const stretch *t = &from->stretches[i];
-        const tsr_real *line = line_of(p, t, s);
-        const int64_t at = t->at + s->offset, most = line_size - s->length;
-        const bool inside = line && at >= 0 && at + (t->count - 1) * t->slide <= most;
-        if (inside && t->count == tile && (t->apart == 1 || s->length < SHORT)) {
-            pack_spaced(line + at, t->apart, s->length, tile, out);
-            return;
-        }
-        edges = edges || (line && !inside);
-        for (int64_t r = 0; r < t->count; r++, row++) {
-            const int64_t here = at + r * t->slide;
-            rows[row] = inside || (line && here >= 0 && here <= most) ? line + at + r * t->apart : NULL;
-        }
-    }
-    for (; row < tile; row++) rows[row] = NULL;
-    tsr_pack_rows(rows, tile, s->length, out);
-    if (edges) pack_edges(p, from, s, tile, out);
-}
-
-static void pack_rows(const tsr_factor *self, const tsr_block_of *block, tsr_real *out)
-{
-    const tsr_patches *p = self->user;
-    panel from;
-    from.count = 0;
-    place at = place_of(p, block->row);
-    for (int64_t row = 0; row < block->rows; row += from.stretches[from.count++].count)
-        from.stretches[from.count] = next_stretch(p, &at, block->rows - row);
-    run_place run = run_of(p, block->k);
-    for (int64_t d = 0; d < block->depth;) {
-        const segment s = next_segment(p, &run, block->depth - d);
-        pack_segment(p, &from, &s, block->tile, out + d * block->tile);
-        d += s.length;
-    }
-}
-
-/* ---- patches as depth ---------------------------------------------------------------------------------- */
-
-/* out[d * tile + v] = from[d * step + v] for v < length; called with constant lengths. */
-static inline void copy_values(const tsr_real *from, int64_t step, int64_t count, int tile, tsr_real *out,
-                               const int length)
-{
-    for (int64_t d = 0; d < count; d++, from += step, out += tile)
-        memcpy(out, from, (size_t)length * sizeof *out);
-}
-
-static void copy_patches(const tsr_real *from, int64_t step, int64_t count, int tile, tsr_real *out,
-                         int length)
-{
-    switch (length) {
-    case 1: copy_values(from, step, count, tile, out, 1); break;
-    case 2: copy_values(from, step, count, tile, out, 2); break;
-    case 3: copy_values(from, step, count, tile, out, 3); break;
-    case 4: copy_values(from, step, count, tile, out, 4); break;
-    case 5: copy_values(from, step, count, tile, out, 5); break;
-    case 6: copy_values(from, step, count, tile, out, 6); break;
-    case 8: copy_values(from, step, count, tile, out, 8); break;
-    case 14: copy_values(from, step, count, tile, out, 14); break;
-    case 16: copy_values(from, step, count, tile, out, 16); break;
-    case 32: copy_values(from, step, count, tile, out, 32); break;
-    default: copy_values(from, step, count, tile, out, length); break;
-    }
-}
-
-/* The values of a segment for each patch of a stretch. */
-static void pack_stretch(const tsr_patches *p, const stretch *from, const segment *s, int tile, tsr_real *out)
-{
-    const int64_t line_size = p->axes[2].in * p->pixel, most = line_size - s->length;
-    const int length = (int)s->length;
-    const tsr_real *line = line_of(p, from, s);
-    int64_t at = from->at + s->offset;
-    const int64_t ahead = from->apart - from->slide;
-    for (int64_t d = 0; d < from->count;) {
-        if (line && at >= 0 && at <= most) {
-            const int64_t inside =
-                from->slide ? least(from->count - d, (most - at) / from->slide + 1) : from->count;
-            copy_patches(line + at, from->apart, inside, tile, out + d * tile, length);
-            d += inside;
-            at += inside * from->slide;
-        } else {
-            for (int v = 0; v < length; v++)
-                out[d * tile + v] = !line || outside(at + v, line_size) ? 0 : line[d * ahead + at + v];
-            d++;
-            at += from->slide;
-        }
-    }
-}
-
-static void pack_columns(const tsr_factor *self, const tsr_block_of *block, tsr_real *out)
-{
-    const tsr_patches *p = self->user;
-    segment segments[TSR_MAX_TILE];
-    int count = 0;
-    run_place run = run_of(p, block->row);
-    for (int64_t row = 0; row < block->rows; row += segments[count++].length)
-        segments[count] = next_segment(p, &run, block->rows - row);
-    place at = place_of(p, block->k);
-    for (int64_t d = 0; d < block->depth;) {
-        const stretch from = next_stretch(p, &at, block->depth - d);
-        tsr_real *to = out + d * block->tile;
-        for (int i = 0; i < count; to += segments[i++].length)
-            pack_stretch(p, &from, &segments[i], block->tile, to);
-        for (int64_t i = 0; block->rows < block->tile && i < from.count; i++, to += block->tile)
-            memset(to, 0, (size_t)(block->tile - block->rows) * sizeof *to);
-        d += from.count;
-    }
-}
-
-/* ---- factors ------------------------------------------------------------------------------------------- */
-
-/* Each pixel is its own patch, in the same order. */
-static bool is_plain(const tsr_patches *p)
+void tsr_margin_widen(tsr_margin *m, const tsr_reach *axes)
 {
     for (int i = 0; i < 3; i++) {
-        const tsr_reach *a = &p->axes[i];
-        if (a->taps != 1 || a->first != 0 || a->positions != a->in || (a->step != 1 && a->in > 1))
-            return false;
-    }
-    return true;
-}
-
-tsr_factor tsr_patch_rows(const tsr_patches *p)
-{
-    if (is_plain(p)) return (tsr_factor){.data = p->image, .row_stride = p->pixel, .depth_stride = 1};
-    return (tsr_factor){.pack = pack_rows, .user = p};
-}
-
-tsr_factor tsr_patch_columns(const tsr_patches *p)
-{
-    if (is_plain(p)) return (tsr_factor){.data = p->image, .row_stride = 1, .depth_stride = p->pixel};
-    return (tsr_factor){.pack = pack_columns, .user = p};
-}
-
-static void pack_turned(const tsr_factor *self, const tsr_block_of *block, tsr_real *out)
-{
-    const tsr_turned_weight *w = self->user;
-    const tsr_real *rows[TSR_MAX_TILE] = {0};
-    const int64_t end = block->k + block->depth;
-    for (int64_t k = block->k, length; k < end; k += length, out += length * block->tile) {
-        const int64_t tap = k / w->channels, channel = k % w->channels, line = tap / w->taps[2];
-        length = least(w->channels - channel, end - k);
-        const tsr_real *from = w->data + line / w->taps[1] * w->steps[0] + line % w->taps[1] * w->steps[1] +
-                               tap % w->taps[2] * w->steps[2] + channel;
-        for (int64_t i = 0; i < block->rows; i++) rows[i] = from + (block->row + i) * w->row;
-        tsr_pack_rows(rows, block->tile, length, out);
+        const tsr_reach *a = &axes[i];
+        if (a->positions < 1 || a->taps < 1) continue;
+        const int64_t after = a->first + (a->positions - 1) * a->step + (a->taps - 1) * a->gap - (a->in - 1);
+        if (-a->first > m->before[i]) m->before[i] = -a->first;
+        if (after > m->after[i]) m->after[i] = after;
     }
 }
 
-tsr_factor tsr_turned_rows(const tsr_turned_weight *w)
+typedef struct pad_job {
+    const tsr_patches *p;
+    const tsr_margin *m;
+    int64_t length[3], pixel;
+    tsr_real *out;
+} pad_job;
+
+static void pad_body(void *user, int64_t begin, int64_t end)
 {
-    if (w->taps[0] * w->taps[1] * w->taps[2] == 1)
-        return (tsr_factor){.data = w->data, .row_stride = w->row, .depth_stride = 1};
-    return (tsr_factor){.pack = pack_turned, .user = w};
+    const pad_job *job = user;
+    const tsr_reach *axes = job->p->axes;
+    const int64_t before = job->m->before[2] * job->pixel, inside = axes[2].in * job->pixel;
+    const int64_t after = job->m->after[2] * job->pixel, size = before + inside + after;
+    for (int64_t line = begin; line < end; line++) {
+        const int64_t n = line / (job->length[0] * job->length[1]);
+        const int64_t i0 = line / job->length[1] % job->length[0] - job->m->before[0];
+        const int64_t i1 = line % job->length[1] - job->m->before[1];
+        tsr_real *to = job->out + line * size;
+        if (i0 < 0 || i0 >= axes[0].in || i1 < 0 || i1 >= axes[1].in) {
+            memset(to, 0, (size_t)size * sizeof *to);
+            continue;
+        }
+        memset(to, 0, (size_t)before * sizeof *to);
+        memcpy(to + before, job->p->image + ((n * axes[0].in + i0) * axes[1].in + i1) * inside,
+               (size_t)inside * sizeof *to);
+        memset(to + before + inside, 0, (size_t)after * sizeof *to);
+    }
+}
+
+const tsr_real *tsr_patches_pad(tsr_node *n, const tsr_patches *p, const tsr_margin *m)
+{
+    pad_job job = {.p = p, .m = m, .pixel = p->groups * p->channels};
+    bool none = true;
+    for (int i = 0; i < 3; i++) {
+        none = none && m->before[i] == 0 && m->after[i] == 0;
+        job.length[i] = p->axes[i].in + m->before[i] + m->after[i];
+    }
+    if (none) return p->image;
+    const int64_t lines = p->images * job.length[0] * job.length[1], line = job.length[2] * job.pixel;
+    job.out = tsr_scratch(n, (size_t)(lines * line) * sizeof *job.out);
+    if (job.out) tsr_parallel(tsr_node_context(n), lines, tsr_grain((double)line), pad_body, &job);
+    return job.out;
+}
+
+void tsr_patches_place(tsr_patches *p, const tsr_margin *m)
+{
+    p->grid.pixel = p->groups * p->channels;
+    for (int i = 0; i < 3; i++) {
+        p->grid.length[i] = p->axes[i].in + m->before[i] + m->after[i];
+        p->grid.first[i] = p->axes[i].first + m->before[i];
+        p->grid.step[i] = p->axes[i].step;
+    }
+}
+
+void tsr_patches_of(const tsr_conv_geometry *c, tsr_patches *p, tsr_margin *margin)
+{
+    *p = (tsr_patches){.images = c->batch, .groups = c->groups, .channels = c->in_channels / c->groups};
+    for (int i = 0; i < 3; i++) {
+        const tsr_window *w = &c->axes[i];
+        p->axes[i] = (tsr_reach){.in = w->in, .positions = w->out, .step = w->stride, .taps = w->kernel,
+                                 .first = -w->before, .gap = w->dilation};
+    }
+    *margin = (tsr_margin){{0}, {0}};
+    tsr_margin_widen(margin, p->axes);
+}
+
+static int64_t common_divisor(int64_t a, int64_t b)
+{
+    while (b != 0) {
+        const int64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+tsr_phase tsr_phase_of(const tsr_window *w, int64_t first)
+{
+    const int64_t divisor = common_divisor(w->stride, w->dilation);
+    tsr_phase f = {.first = first,
+               .apart = w->stride / divisor,
+               .reach = {.in = w->out,
+                         .positions = (w->in - first - 1) / w->stride + 1,
+                         .step = 1,
+                         .gap = w->dilation / divisor}};
+    for (int64_t k = 0; k < w->kernel && k < f.apart; k++) {
+        if ((first + w->before - k * w->dilation) % w->stride != 0) continue;
+        f.reach.taps = (w->kernel - 1 - k) / f.apart + 1;
+        f.last = k + (f.reach.taps - 1) * f.apart;
+        f.reach.first = (first + w->before - f.last * w->dilation) / w->stride;
+    }
+    return f;
+}
+
+/* ---- places -------------------------------------------------------------------------------------------- */
+
+int64_t tsr_patches_count(const tsr_patches *p)
+{
+    return p->images * p->axes[0].positions * p->axes[1].positions * p->axes[2].positions;
+}
+
+int64_t tsr_patches_depth(const tsr_patches *p)
+{
+    return p->axes[0].taps * p->axes[1].taps * p->axes[2].taps * p->channels;
+}
+
+void tsr_patches_offsets(const tsr_patches *p, const tsr_grid *grid, int64_t first, int64_t count, int64_t *offsets)
+{
+    const int64_t *length = grid->length, image = length[0] * length[1] * length[2] * grid->pixel;
+    const int64_t run = p->by_image ? p->images : p->axes[2].positions; /* whose places are one step apart */
+    const int64_t step = p->by_image ? image : grid->step[2] * grid->pixel;
+    for (int64_t i = 0; i < count;) {
+        int64_t rest = (first + i) / run, n = 0, at[3] = {0};
+        const int64_t within = (first + i) % run, end = count - i < run - within ? count : i + run - within;
+        for (int axis = p->by_image ? 2 : 1; axis >= 0; axis--) {
+            at[axis] = rest % p->axes[axis].positions;
+            rest /= p->axes[axis].positions;
+        }
+        if (!p->by_image) n = rest;
+        int64_t pixel = n;
+        for (int axis = 0; axis < 3; axis++)
+            pixel = pixel * length[axis] + grid->first[axis] + at[axis] * grid->step[axis];
+        for (int64_t here = pixel * grid->pixel + within * step; i < end; i++, here += step) offsets[i] = here;
+    }
+}
+
+const int64_t *tsr_patches_values(tsr_node *n, const tsr_patches *p)
+{
+    const tsr_reach *a = p->axes;
+    const int64_t *length = p->grid.length, pixel = p->grid.pixel;
+    int64_t *offsets = tsr_scratch(n, (size_t)(tsr_patches_depth(p) + 1) * sizeof *offsets), *to = offsets;
+    for (int64_t j0 = 0; to && j0 < a[0].taps; j0++)
+        for (int64_t j1 = 0; j1 < a[1].taps; j1++)
+            for (int64_t j2 = 0; j2 < a[2].taps; j2++)
+                for (int64_t c = 0; c < p->channels; c++)
+                    *to++ = ((j0 * a[0].gap * length[1] + j1 * a[1].gap) * length[2] + j2 * a[2].gap) * pixel + c;
+    return offsets;
+}
+
+/* ---- panels and tiles ---------------------------------------------------------------------------------- */
+
+int64_t tsr_panel_count(const tsr_kernels *k, int64_t columns)
+{
+    return (columns + k->lanes * k->gather_vectors - 1) / (k->lanes * k->gather_vectors);
+}
+
+tsr_panel tsr_panel_of(const tsr_kernels *k, int64_t columns, int64_t panel)
+{
+    const int64_t vectors = (columns + k->lanes - 1) / k->lanes, panels = tsr_panel_count(k, columns);
+    const int64_t least = vectors / panels, wider = vectors % panels;
+    tsr_panel p = {.column = (panel * least + (panel < wider ? panel : wider)) * k->lanes,
+                   .vectors = (int)(least + (panel < wider))};
+    p.columns = p.vectors * k->lanes < columns - p.column ? p.vectors * k->lanes : columns - p.column;
+    return p;
+}
+
+void tsr_gather_tile(const tsr_kernels *k, const tsr_gathered *t, int rows, int64_t columns)
+{
+    const int width = t->vectors * k->lanes;
+    if (columns == width && rows == k->gather_rows) {
+        k->gather(t);
+        return;
+    }
+    _Alignas(64) tsr_real local[TSR_GATHER_ROWS * TSR_GATHER_WIDTH];
+    tsr_real *beside[TSR_GATHER_ROWS];
+    for (int i = 0; i < k->gather_rows; i++) beside[i] = local + i * width;
+    tsr_gathered whole = *t;
+    whole.c = beside;
+    whole.column = 0;
+    whole.bias = NULL;
+    whole.accumulate = whole.relu = false;
+    k->gather(&whole);
+    for (int i = 0; i < rows; i++)
+        for (int64_t j = 0; j < columns; j++) {
+            tsr_real v = beside[i][j];
+            tsr_real *c = t->c[i] + t->column + j;
+            if (t->accumulate) v += *c;
+            if (t->bias) v += t->bias[j];
+            *c = t->relu && v < 0 ? 0 : v;
+        }
+}
+
+static inline void copy_rows(const tsr_real *from, int64_t stride, int64_t rows, tsr_real *out, const int width)
+{
+    for (int64_t i = 0; i < rows; i++, from += stride, out += width) memcpy(out, from, (size_t)width * sizeof *out);
+}
+
+void tsr_pack_panel(const tsr_real *from, int64_t stride, int64_t rows, const tsr_panel *panel, int width,
+                    tsr_real *out)
+{
+    switch (panel->columns == width ? width : 0) { /* constants make the copies straight */
+    case 8: copy_rows(from, stride, rows, out, 8); return;
+    case 16: copy_rows(from, stride, rows, out, 16); return;
+    case 32: copy_rows(from, stride, rows, out, 32); return;
+    }
+    for (int64_t i = 0; i < rows; i++, from += stride, out += width) {
+        for (int64_t j = 0; j < panel->columns; j++) out[j] = from[j];
+        for (int64_t j = panel->columns; j < width; j++) out[j] = 0;
+    }
+}
+
+void tsr_gather_values(const tsr_kernels *k, const tsr_gathered *t, const int64_t *values, const tsr_real *image,
+                       const tsr_values_place *at)
+{
+    const tsr_real *rows[TSR_GATHER_ROWS];
+    tsr_real *places[TSR_GATHER_ROWS];
+    tsr_gathered tile = *t;
+    tile.rows = rows;
+    tile.c = places;
+    for (int64_t i = at->begin; i < at->end; i += k->gather_rows) {
+        const int count = (int)(at->end - i < k->gather_rows ? at->end - i : k->gather_rows);
+        for (int r = 0; r < k->gather_rows; r++) {
+            rows[r] = image + values[r < count ? i + r : i];
+            places[r] = at->out + (i + r) * at->stride;
+        }
+        tsr_gather_tile(k, &tile, count, at->columns);
+    }
 }

@@ -25,12 +25,58 @@ static void plain_tile(const tsr_tile *t)
         }
 }
 
+static void plain_gather(const tsr_gathered *t)
+{
+    tsr_real sum[PLAIN_ROWS][PLAIN_COLUMNS] = {{0}};
+    const tsr_real *b = t->b;
+    for (int64_t k = 0; k < t->depth; k++, b += t->b_step)
+        for (int i = 0; i < PLAIN_ROWS; i++)
+            for (int j = 0; j < PLAIN_COLUMNS; j++) sum[i][j] += t->rows[i][t->channel + t->offsets[k]] * b[j];
+    for (int i = 0; i < PLAIN_ROWS; i++)
+        for (int j = 0; j < PLAIN_COLUMNS; j++) {
+            tsr_real *c = t->c[i] + t->column + j, v = sum[i][j];
+            if (t->accumulate) v += *c;
+            if (t->bias) v += t->bias[j];
+            *c = t->relu && v < 0 ? 0 : v;
+        }
+}
+
+static void plain_depthwise(const tsr_depthwise *t)
+{
+    for (int64_t p = 0; p < t->pixels; p++)
+        for (int64_t c = 0; c < t->channels; c++) {
+            tsr_real sum = t->bias ? t->bias[c] : 0;
+            for (int64_t t0 = 0; t0 < t->count[0]; t0++)
+                for (int64_t t1 = 0; t1 < t->count[1]; t1++) {
+                    const tsr_real *x = t->x + p * t->x_pixel + t0 * t->x_step[0] + t1 * t->x_step[1] + c;
+                    const tsr_real *w = t->w + t0 * t->w_step[0] + t1 * t->w_step[1] + c;
+                    for (int64_t t2 = 0; t2 < t->count[2]; t2++) sum += x[t2 * t->x_step[2]] * w[t2 * t->w_step[2]];
+                }
+            t->out[p * t->out_pixel + c] = sum;
+        }
+}
+
+/* From `channel` on. */
+static void correlate_channels(const tsr_correlation *t, int64_t channel, double *sums)
+{
+    for (int64_t c = channel; c < t->channels; c++) {
+        tsr_real sum = 0;
+        for (int64_t p = 0; p < t->pixels; p++) sum += t->x[p * t->x_pixel + c] * t->y[p * t->channels + c];
+        sums[c] += (double)sum;
+    }
+}
+
+static void plain_correlate(const tsr_correlation *t, double *sums) { correlate_channels(t, 0, sums); }
+
 /* ---- vectors ------------------------------------------------------------------------------------------- */
 
 #define LEVEL plain
 #define LEVEL_TARGET
 #define LEVEL_ROWS PLAIN_ROWS
 #define LEVEL_COLUMNS PLAIN_COLUMNS
+#define LEVEL_GATHER_ROWS PLAIN_ROWS
+#define LEVEL_GATHER_VECTORS 1
+#define LEVEL_LANES PLAIN_COLUMNS
 #include "core/kernels/level.h"
 
 /* The products want a * b + c as one operation, which the rest of the library must not. */
@@ -49,6 +95,8 @@ static void plain_tile(const tsr_tile *t)
 #define LEVEL_TARGET
 #define LEVEL_BYTES 16
 #define LEVEL_ROWS 6
+#define LEVEL_GATHER_ROWS 6
+#define LEVEL_GATHER_VECTORS 2
 #include "core/kernels/level.h"
 #endif
 
@@ -57,6 +105,8 @@ static void plain_tile(const tsr_tile *t)
 #define LEVEL_TARGET __attribute__((target("avx2,fma")))
 #define LEVEL_BYTES 32
 #define LEVEL_ROWS 6
+#define LEVEL_GATHER_ROWS 6
+#define LEVEL_GATHER_VECTORS 2
 #include "core/kernels/level.h"
 
 #ifdef __clang__ /* would otherwise cut each vector in two */
@@ -68,6 +118,8 @@ static void plain_tile(const tsr_tile *t)
 #define LEVEL_TARGET WIDE_ATTRIBUTE __attribute__((target("avx512f")))
 #define LEVEL_BYTES 64
 #define LEVEL_ROWS 14
+#define LEVEL_GATHER_ROWS 8
+#define LEVEL_GATHER_VECTORS 3
 #include "core/kernels/level.h"
 #define HAVE_X86 1
 #endif

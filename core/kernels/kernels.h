@@ -11,6 +11,8 @@
 enum {
     TSR_MAX_TILE = 64,        /* most rows or columns of a micro-kernel's tile */
     TSR_MAX_TILE_AREA = 512,  /* most rows times columns */
+    TSR_GATHER_ROWS = 8,      /* most rows, */
+    TSR_GATHER_WIDTH = 48,    /* and columns, of a gathered tile */
     TSR_DEPTH_BLOCK = 256     /* most products summed one by one; longer sums are sums of such sums */
 };
 
@@ -40,6 +42,34 @@ typedef struct tsr_planes {
 typedef void tsr_winograd_forth(const tsr_real *const *in, int64_t count, tsr_real *out, int64_t plane);
 /* And back, to 4x4 or 3x3 vectors; those that are NULL are not wanted. Planes (and bias) are read in whole vectors. */
 typedef void tsr_winograd_back(const tsr_planes *in, int64_t count, tsr_real *const *out);
+/* A tile of a product whose left factor lies in memory by two tables: for i < gather_rows and j < vectors * lanes
+ *     c[i][column + j] = [c[i][column + j] +] sum over k < depth of rows[i][channel + offsets[k]] * b[k * b_step + j]
+ *                        [+ bias[j]], [max 0]
+ * Rows that do not exist may repeat others and go to memory of the caller's. */
+typedef struct tsr_gathered {
+    const tsr_real *const *rows, *b;
+    const int64_t *offsets;
+    int64_t depth, channel, column, b_step;
+    int vectors;
+    tsr_real *const *c;
+    const tsr_real *bias; /* or NULL */
+    bool accumulate, relu;
+} tsr_gathered;
+
+/* For p < pixels, c < channels: out[p * out_pixel + c] = [bias[c] +] the sum over taps t0 < count[0], t1, t2 of
+ * x[p * x_pixel + t0 * x_step[0] + t1 * x_step[1] + t2 * x_step[2] + c] * w[t0 * w_step[0] + ... + c]. */
+typedef struct tsr_depthwise {
+    const tsr_real *x, *w, *bias; /* bias: or NULL */
+    tsr_real *out;
+    int64_t count[3], x_step[3], w_step[3];
+    int64_t pixels, x_pixel, out_pixel, channels;
+} tsr_depthwise;
+
+/* sums[c] += the sum over p < pixels of x[p * x_pixel + c] * y[p * channels + c]. */
+typedef struct tsr_correlation {
+    const tsr_real *x, *y;
+    int64_t pixels, x_pixel, channels;
+} tsr_correlation;
 
 typedef struct tsr_kernels {
     const char *name;
@@ -48,6 +78,10 @@ typedef struct tsr_kernels {
     void (*tile)(const tsr_tile *tile);
     tsr_winograd_forth *winograd_image, *winograd_cotangent, *winograd_weight; /* 6x6, 4x4, 3x3 */
     tsr_winograd_back *winograd_to_result, *winograd_to_weight;                /* 4x4, 3x3 */
+    int gather_rows, gather_vectors, lanes; /* rows, most vectors, values in a vector */
+    void (*gather)(const tsr_gathered *tile);
+    void (*depthwise)(const tsr_depthwise *line);
+    void (*correlate)(const tsr_correlation *line, double *sums);
 } tsr_kernels;
 
 const tsr_kernels *tsr_kernels_choose(void);

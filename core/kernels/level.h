@@ -2,6 +2,7 @@
  *     LEVEL          what it is called: plain, baseline, avx2, ...
  *     LEVEL_TARGET   attributes that let the compiler use the instruction set in a function
  *     LEVEL_BYTES    width of a vector register; not defined without vector extensions
+ *     LEVEL_GATHER_ROWS, LEVEL_GATHER_VECTORS   of a gathered tile
  *     LEVEL_ROWS     rows of the micro-kernel's tile (columns: two vectors, or LEVEL_COLUMNS)
  * A kernel that several levels have in the same words is a header included here: a static function called
  * LEVEL_JOIN(LEVEL, _name) with the attribute LEVEL_TARGET, and a line in the table below. Loops over lanes may be
@@ -15,6 +16,9 @@
 #ifdef LEVEL_BYTES
 #define LEVEL_COLUMNS (2 * LEVEL_BYTES / (int)sizeof(tsr_real))
 #include "core/kernels/tile.h"
+#define LEVEL_LANES (LEVEL_BYTES / (int)sizeof(tsr_real))
+#include "core/kernels/gather.h"
+#include "core/kernels/depthwise.h"
 #endif
 #include "core/kernels/winograd.h"
 
@@ -28,6 +32,12 @@ static const tsr_kernels LEVEL_JOIN(LEVEL, _kernels) = {
     .winograd_weight = LEVEL_JOIN(LEVEL, _winograd_weight),
     .winograd_to_result = LEVEL_JOIN(LEVEL, _winograd_to_result),
     .winograd_to_weight = LEVEL_JOIN(LEVEL, _winograd_to_weight),
+    .gather_rows = LEVEL_GATHER_ROWS,
+    .gather_vectors = LEVEL_GATHER_VECTORS,
+    .lanes = LEVEL_LANES,
+    .gather = LEVEL_JOIN(LEVEL, _gather),
+    .depthwise = LEVEL_JOIN(LEVEL, _depthwise),
+    .correlate = LEVEL_JOIN(LEVEL, _correlate),
 };
 
 #undef LEVEL_JOIN_
@@ -39,3 +49,6 @@ static const tsr_kernels LEVEL_JOIN(LEVEL, _kernels) = {
 #undef LEVEL_BYTES
 #undef LEVEL_ROWS
 #undef LEVEL_COLUMNS
+#undef LEVEL_GATHER_ROWS
+#undef LEVEL_GATHER_VECTORS
+#undef LEVEL_LANES

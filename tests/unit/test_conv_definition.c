@@ -1,7 +1,6 @@
 /* Convolutions against the sums that define them, on sizes that reach the edges of tiles, blocks, chunks and
  * bands; and the packing of patches by itself, for tiles of any instruction set. */
 #include "ops/ops_internal.h"
-#include "ops/patches.h"
 #include "tests/test.h"
 
 #include <math.h>
@@ -134,7 +133,8 @@ static void check_definition(tsr_shape image, tsr_shape weight, const tsr_conv_o
             const int64_t stride = options->stride[i] ? options->stride[i] : 1,
                           dilation = options->dilation[i] ? options->dilation[i] : 1;
             const int64_t reached = (tsr_dim(y, i + 1) - 1) * stride + dilation * (weight.dims[i] - 1) + 1;
-            back.output_padding[i] = (int)(image.dims[i + 1] + 2 * options->padding[i] - reached);
+            const int after = options->padding_end[i] ? options->padding_end[i] : options->padding[i];
+            back.output_padding[i] = (int)(image.dims[i + 1] + options->padding[i] + after - reached);
         }
         const tsr_tensor *adjoint = tsr_conv_transpose(g, w, NULL, &back);
         test_check(tsr_same_shape(tsr_shape_of(adjoint), image) &&
@@ -161,11 +161,22 @@ TEST(conv_is_the_sum_that_defines_it_where_images_have_many_channels)
                      &(tsr_conv_options){.groups = 2, .padding = {1, 1}});
     check_definition(TSR_SHAPE(2, 7, 6, 33), TSR_SHAPE(1, 1, 33, 20), &(tsr_conv_options){.stride = {1, 1}});
     check_definition(TSR_SHAPE(2, 7, 6, 16), TSR_SHAPE(1, 1, 16, 20), &(tsr_conv_options){.stride = {2, 2}});
+    check_definition(TSR_SHAPE(2, 3, 4, 9), TSR_SHAPE(1, 1, 9, 8),
+                     &(tsr_conv_options){.stride = {2, 1}, .padding_end = {2, 0}});
     check_definition(TSR_SHAPE(20, 3, 3, 30), TSR_SHAPE(3, 3, 30, 3), &(tsr_conv_options){.stride = {1, 1}});
+}
+
+TEST(conv_is_the_sum_that_defines_it_where_much_of_what_it_sees_is_outside)
+{
+    check_definition(TSR_SHAPE(13, 4, 5, 32), TSR_SHAPE(5, 5, 32, 9), &(tsr_conv_options){.padding = {2, 2}});
+    check_definition(TSR_SHAPE(14, 3, 2, 5, 30), TSR_SHAPE(3, 3, 5, 30, 20), &(tsr_conv_options){.padding = {1, 1, 2}});
+    check_definition(TSR_SHAPE(1, 6, 7, 9, 32), TSR_SHAPE(3, 3, 5, 32, 8), &(tsr_conv_options){.padding = {1, 1, 2}});
+    check_definition(TSR_SHAPE(12, 2, 3, 64), TSR_SHAPE(5, 3, 64, 8), &(tsr_conv_options){.padding = {7, 1}});
 }
 
 TEST(conv_is_the_sum_that_defines_it_where_images_have_few_channels)
 {
+    check_definition(TSR_SHAPE(1, 5000, 3), TSR_SHAPE(9, 3, 12), &(tsr_conv_options){.padding = {4}, .stride = {2}});
     check_definition(TSR_SHAPE(2, 40, 37, 3), TSR_SHAPE(3, 3, 3, 20), &(tsr_conv_options){.padding = {1, 1}});
     check_definition(TSR_SHAPE(3, 31, 33, 3), TSR_SHAPE(7, 7, 3, 18),
                      &(tsr_conv_options){.stride = {2, 2}, .padding = {3, 3}});
@@ -190,89 +201,6 @@ TEST(conv_is_the_sum_that_defines_it_where_channels_are_apart)
     check_definition(TSR_SHAPE(1, 4, 5, 6, 3), TSR_SHAPE(2, 3, 2, 1, 3),
                      &(tsr_conv_options){.groups = 3, .stride = {1, 2, 3}, .padding = {1, 1, 0}});
     check_definition(TSR_SHAPE(2, 6, 5, 2), TSR_SHAPE(3, 3, 1, 12), &(tsr_conv_options){.groups = 2});
-}
-
-/* ---- patches ------------------------------------------------------------------------------------------- */
-
-static tsr_real patch_value(const tsr_patches *p, int64_t patch, int64_t value)
-{
-    int64_t at[3], tap[3];
-    const int64_t channel = value % p->channels;
-    value /= p->channels;
-    for (int i = 2; i >= 0; i--) {
-        tap[i] = value % p->axes[i].taps;
-        value /= p->axes[i].taps;
-        at[i] = patch % p->axes[i].positions;
-        patch /= p->axes[i].positions;
-    }
-    int64_t index = patch;
-    for (int i = 0; i < 3; i++) {
-        const tsr_reach *a = &p->axes[i];
-        const int64_t pixel = a->first + at[i] * a->step + tap[i] * a->gap;
-        if (pixel < 0 || pixel >= a->in) return 0;
-        index = index * a->in + pixel;
-    }
-    return p->image[index * p->pixel + channel];
-}
-
-static tsr_real factor_value(const tsr_factor *f, const tsr_patches *p, bool by_rows, int64_t row, int64_t k)
-{
-    if (!f->pack) return f->data[row * f->row_stride + k * f->depth_stride];
-    return by_rows ? patch_value(p, row, k) : patch_value(p, k, row);
-}
-
-/* Blocks of all kinds of both factors of `p` for a tile; false where a value is wrong. */
-static bool packs_as_defined(const tsr_patches *p, int64_t images, int tile)
-{
-    static tsr_real out[TSR_MAX_TILE * TSR_DEPTH_BLOCK];
-    int64_t patches = images, values = p->channels;
-    for (int i = 0; i < 3; i++) {
-        patches *= p->axes[i].positions;
-        values *= p->axes[i].taps;
-    }
-    for (int by_rows = 0; by_rows < 2; by_rows++) {
-        const tsr_factor f = by_rows ? tsr_patch_rows(p) : tsr_patch_columns(p);
-        const int64_t rows = by_rows ? patches : values, depth = by_rows ? values : patches;
-        for (int64_t row = 0; row < rows; row += tile)
-            for (int64_t k = 0; k < depth; k += 101) {
-                const tsr_block_of block = {.row = row,
-                                            .rows = rows - row < tile ? rows - row : tile,
-                                            .k = k,
-                                            .depth = depth - k < 101 ? depth - k : 101,
-                                            .tile = tile};
-                if (f.pack) f.pack(&f, &block, out);
-                for (int64_t d = 0; f.pack && d < block.depth; d++)
-                    for (int64_t r = 0; r < tile; r++)
-                        if (out[d * tile + r] !=
-                            (r < block.rows ? factor_value(&f, p, by_rows, row + r, k + d) : 0))
-                            return false;
-            }
-    }
-    return true;
-}
-
-TEST(patches_are_packed_as_defined_for_tiles_of_any_size)
-{
-    static const int tiles[] = {4, 6, 7, 8, 14, 16, 32, 64};
-    static const tsr_patches cases[] = {
-        {NULL, 3, 3, {{1, 1, 1, 1, 0, 1}, {9, 9, 1, 3, -1, 1}, {20, 20, 1, 3, -1, 1}}},
-        {NULL, 1, 1, {{5, 4, 1, 3, -1, 1}, {6, 4, 1, 3, 0, 1}, {40, 40, 1, 5, -2, 1}}},
-        {NULL, 3, 3, {{1, 1, 1, 1, 0, 1}, {13, 7, 2, 7, -3, 1}, {37, 19, 2, 7, -3, 1}}},
-        {NULL, 20, 20, {{1, 1, 1, 1, 0, 1}, {4, 6, 1, 2, -2, 2}, {9, 9, 1, 3, -1, 1}}},
-        {NULL, 5, 15, {{1, 1, 1, 1, 0, 1}, {4, 3, 2, 2, 0, 1}, {9, 5, 2, 3, -3, 3}}},
-        {NULL, 6, 6, {{1, 1, 1, 1, 0, 1}, {9, 1, 1, 4, -2, 1}, {9, 1, 1, 4, 7, 1}}},
-        {NULL, 2, 2, {{1, 1, 1, 1, 0, 1}, {1, 1, 1, 1, 0, 1}, {3, 12, 1, 2, -5, 1}}},
-    };
-    tsr_context *ctx = tsr_open(NULL);
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        tsr_patches p = cases[i];
-        enum { IMAGES = 9 };
-        p.image = tsr_data(
-            tsr_normal(ctx, TSR_SHAPE(IMAGES, p.axes[0].in, p.axes[1].in, p.axes[2].in, p.pixel), 0, 1, i));
-        for (size_t t = 0; t < sizeof tiles / sizeof *tiles; t++)
-            CHECK(packs_as_defined(&p, IMAGES, tiles[t]));
-    }
-    tsr_close(ctx);
 }
 
 /* ---- threads, work ------------------------------------------------------------------------------------- */

@@ -234,3 +234,74 @@ TEST(kernels_are_listed_from_plain_to_the_one_chosen)
     if (!wanted) CHECK(tsr_kernels_choose() == tsr_kernels_list(count - 1));
     for (int i = 0; wanted && tsr_kernels_list(i); i++) CHECK(known || strcmp(tsr_kernels_list(i)->name, wanted) != 0);
 }
+
+/* ---- convolutions ------------------------------------------------------------------------------------------------- */
+
+/* A gathered tile of so many vectors against sums in double; false where one is wrong. */
+static bool gathers_as_defined(const tsr_kernels *k, int vectors, bool all)
+{
+    enum { DEPTH = 29, SIZE = 400 };
+    const int width = vectors * k->lanes, step = width + 3;
+    tsr_real *image = normals(SIZE, 1), *b = normals(DEPTH * step, 2), *bias = normals(TSR_GATHER_WIDTH, 3);
+    tsr_real *out = normals(TSR_GATHER_ROWS * (TSR_GATHER_WIDTH + 2), 4), *places[TSR_GATHER_ROWS];
+    const tsr_real *rows[TSR_GATHER_ROWS];
+    tsr_real before[TSR_GATHER_ROWS * (TSR_GATHER_WIDTH + 2)];
+    int64_t offsets[DEPTH];
+    memcpy(before, out, sizeof before);
+    for (int d = 0; d < DEPTH; d++) offsets[d] = (d * 37) % 300;
+    for (int i = 0; i < k->gather_rows; i++) {
+        rows[i] = image + (i * 13) % 90;
+        places[i] = out + i * (width + 2);
+    }
+    k->gather(&(tsr_gathered){.rows = rows, .b = b, .offsets = offsets, .depth = DEPTH, .channel = 5, .column = 1,
+                              .b_step = step, .vectors = vectors, .c = places, .bias = all ? bias : NULL,
+                              .accumulate = all, .relu = all});
+    bool right = true;
+    for (int i = 0; i < k->gather_rows; i++)
+        for (int j = 0; j < width + 2; j++) {
+            double sum = all ? (double)before[i * (width + 2) + j] + (double)bias[j > 0 ? j - 1 : 0] : 0;
+            for (int d = 0; j > 0 && d < DEPTH; d++) sum += (double)rows[i][5 + offsets[d]] * (double)b[d * step + j - 1];
+            if (all && sum < 0) sum = 0;
+            if (j == 0 || j > width) sum = (double)before[i * (width + 2) + j];
+            right = right && fabs(sum - (double)out[i * (width + 2) + j]) < 1e-4;
+        }
+    free(image);
+    free(b);
+    free(bias);
+    free(out);
+    return right;
+}
+
+TEST(kernels_gather_as_defined_on_every_table)
+{
+    for (int i = 0; tsr_kernels_list(i); i++)
+        for (int vectors = 1; vectors <= tsr_kernels_list(i)->gather_vectors; vectors++)
+            for (int all = 0; all < 2; all++) CHECK(gathers_as_defined(tsr_kernels_list(i), vectors, all == 1));
+}
+
+/* Channels apart, against the plain table, for numbers of channels and pixels that leave rests. */
+TEST(kernels_with_channels_apart_agree_on_every_table)
+{
+    enum { MOST = 70, PIXELS = 11 };
+    const tsr_kernels *plain = tsr_kernels_list(0);
+    tsr_real *x = normals(4 * PIXELS * MOST * 3, 1), *w = normals(6 * MOST, 2);
+    for (int i = 1; tsr_kernels_list(i); i++)
+        for (int64_t channels = 1; channels <= MOST; channels += 3) {
+            tsr_real out[2][PIXELS * MOST] = {{0}};
+            double sums[2][MOST] = {{0}};
+            for (int t = 0; t < 2; t++) {
+                const tsr_kernels *k = t ? tsr_kernels_list(i) : plain;
+                k->depthwise(&(tsr_depthwise){.x = x, .w = w, .bias = w, .out = out[t], .count = {1, 2, 3},
+                                              .x_step = {0, PIXELS * channels, channels}, .channels = channels,
+                                              .w_step = {0, 3 * channels, channels}, .pixels = PIXELS,
+                                              .x_pixel = 2 * channels, .out_pixel = channels});
+                k->correlate(&(tsr_correlation){x, x + 7, PIXELS, 2 * channels, channels}, sums[t]);
+            }
+            double worst = 0;
+            for (int64_t j = 0; j < PIXELS * channels; j++) worst = fmax(worst, fabs((double)(out[0][j] - out[1][j])));
+            for (int64_t j = 0; j < channels; j++) worst = fmax(worst, fabs(sums[0][j] - sums[1][j]));
+            CHECK(worst < 1e-4);
+        }
+    free(x);
+    free(w);
+}
