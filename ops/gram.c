@@ -5,7 +5,7 @@
 
 /* ---- Gram matrix --------------------------------------------------------------------------------------- */
 
-enum { GRAM_BLOCK = 128 }; /* columns computed at once; what lies above them is their mirror image */
+enum { GRAM_BLOCK = 32, GRAM_BLOCKS = 8 }; /* least columns computed at once, and most such blocks */
 
 typedef struct gram_call {
     int64_t samples, positions, channels;
@@ -15,11 +15,11 @@ typedef struct gram_call {
 /* y = scale * x^T x, x [positions][channels]. */
 static void gram_of(tsr_node *n, const gram_call *call, const tsr_real *x, tsr_real *y)
 {
-    const int64_t channels = call->channels;
-    for (int64_t c = 0; c < channels; c += GRAM_BLOCK) {
+    const int64_t channels = call->channels, block = (channels / GRAM_BLOCKS + GRAM_BLOCK) / GRAM_BLOCK * GRAM_BLOCK;
+    for (int64_t c = 0; c < channels; c += block) { /* what lies above the block is its mirror image */
         const tsr_factor columns = {.data = x + c, .row_stride = 1, .depth_stride = channels};
         tsr_node_multiply(n, &(tsr_product){.rows = channels - c,
-                                            .columns = channels - c < GRAM_BLOCK ? channels - c : GRAM_BLOCK,
+                                            .columns = channels - c < block ? channels - c : block,
                                             .depth = call->positions, .left = columns, .right = columns,
                                             .out = y + c * channels + c, .stride = channels});
     }

@@ -184,10 +184,11 @@ void tsr_column_sums(tsr_context *ctx, const tsr_real *g, int64_t rows, int64_t 
 void tsr_node_multiply(tsr_node *n, const tsr_product *product)
 {
     tsr_context *ctx = tsr_node_context(n);
-    const tsr_piece *mark = ctx->scratch;
-    void *workspace = tsr_scratch(n, tsr_product_workspace(product));
-    if (!workspace) return;
     tsr_count_work(n, (double)product->rows * (double)product->columns * (double)product->depth);
+    const size_t bytes = tsr_product_workspace(product);
+    const tsr_piece *mark = ctx->scratch;
+    void *workspace = bytes > 0 ? tsr_scratch(n, bytes) : NULL;
+    if (bytes > 0 && !workspace) return;
     tsr_multiply(ctx, product, workspace);
-    tsr_scratch_release(ctx, mark); /* at once: an op may run one product per sample */
+    if (bytes > 0) tsr_scratch_release(ctx, mark); /* at once: an op may run one product per sample */
 }

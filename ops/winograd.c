@@ -160,7 +160,8 @@ static void multiply_block(const conv_job *job, const tsr_real *image, const tsr
     const tsr_kernels *kernels = job->ctx->kernels;
     const int64_t begin = block * job->depth;
     tsr_tile tile = {.depth = smaller(job->depth, job->from.channels - begin), .a_row = job->image.row, .a_step = 1,
-                     .b_step = kernels->tile_columns, .stride = job->group, .accumulate = block > 0};
+                     .b_step = kernels->tile_columns, .columns = kernels->tile_columns, .stride = job->group, .accumulate = block > 0,
+                     .ahead = weight};
     for (int f = 0; f < 36; f++) {
         tile.b = weight + f * job->weight_plane;
         for (int64_t i = 0; i < count; i += kernels->tile_rows) {
@@ -336,8 +337,8 @@ static void sums_body(void *user, int64_t begin, int64_t end)
     const weight_job *job = user;
     const spread_job *a = &job->image, *b = &job->result;
     const int64_t groups = cuts(a->channels, job->group);
-    tsr_tile tile = {.depth = job->count, .a_row = 1, .a_step = a->row, .b_step = b->row, .stride = job->row,
-                     .accumulate = job->accumulate};
+    tsr_tile tile = {.depth = job->count, .a_row = 1, .a_step = a->row, .b_step = b->row, .ahead = a->to,
+                     .columns = job->kernels->tile_columns, .stride = job->row, .accumulate = job->accumulate};
     for (int64_t index = begin; index < end; index++) {
         const int64_t f = index / groups, first = index % groups * job->group;
         const int64_t last = smaller(a->channels, first + job->group);

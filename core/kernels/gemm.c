@@ -3,12 +3,10 @@
  * The factor with fewer rows is RESIDENT: packed once, by all threads, for a section of the depth. The other one
  * STREAMS: it is cut into pieces, each packed by its thread into a small buffer of its own and multiplied at once with
  * all that is resident. Where the result is small and the depth long, sections are summed side by side and added up in
- * order. All cuts follow from the sizes alone. */
+ * order. All cuts follow from the sizes and strides alone. */
 #include "core/core_internal.h"
 #include "core/kernels/kernels.h"
 #include "core/kernels/pack.h"
-
-#include <math.h>
 
 enum {
     STREAM_VALUES = 65536 / sizeof(tsr_real), /* on the stack: a thread's block of the streaming factor */
@@ -18,19 +16,26 @@ enum {
     PART_DEPTH = 1024,                        /* each at least so deep, */
     PART_VALUES = 1 << 17,                    /* and of a result at most this large */
     CACHED_ROWS = 192,                        /* rows of the left factor that the second-level cache holds */
-    IN_PLACE_COLUMNS = 128,                   /* most columns for which a left factor is not worth packing */
-    PIECE_WORK = 1 << 16                      /* multiply-adds that are worth a thread's while */
+    IN_PLACE_COLUMNS = 512,                   /* most columns for which a left factor is not worth packing, */
+    IN_PLACE_BAD_COLUMNS = 128,               /* or if its rows get into each other's way in the first-level cache: */
+    IN_PLACE_ROWS = 128,                      /* and if its columns lie so close together */
+    BAD_STRIDE = 2048 / sizeof(tsr_real),     /* steps by multiples of this */
+    PIECE_WORK = 1 << 16,                     /* multiply-adds that are worth a thread's while */
+    AHEAD_PANELS = 4                          /* panels of A during which the next sliver of B is fetched */
 };
 
 typedef struct plan {
     const tsr_kernels *kernels;
-    tsr_product p;                    /* turned, if need be, so that its columns are not very few */
-    int64_t row_step, column_step;    /* of the result: not always 1 in a turned product */
-    bool turned;                      /* bias goes by rows */
-    bool columns_stream;              /* else rows do */
-    int64_t depth_block;              /* of one sum in registers */
-    int64_t section, resident_cut, stream_cut, stream_most;
-    tsr_real *packed;                 /* resident factor */
+    int tile_rows, tile_columns;
+    tsr_product p;                  /* turned, if need be, so that its columns are not very few */
+    int64_t row_step, column_step;  /* of the result: not always 1 in a turned product */
+    bool turned;                    /* bias goes by rows */
+    bool columns_stream;            /* else rows do */
+    bool left_lies, right_lies;     /* read where it is; the right one is packed by its first reader */
+    int64_t depth_block;            /* of one sum in registers */
+    int64_t section, resident_cut;
+    int64_t pieces;                 /* of the streaming factor */
+    tsr_real *packed;               /* resident factor */
 } plan;
 
 /* One section of the depth against a range of resident rows, as the loop bodies see it. */
@@ -77,36 +82,21 @@ static int64_t packed_values(const cuts *c)
 
 size_t tsr_product_workspace(const tsr_product *p)
 {
+    if (tsr_product_is_small(p)) return 0;
     const cuts c = cuts_of(p);
     const int64_t partial = c.parts > 1 ? p->rows * p->columns : 0;
     return (size_t)(c.parts * (packed_values(&c) + partial) + 64) * sizeof(tsr_real);
 }
 
-/* How many tiles make a piece, from `least` to `most`: as many as two, four or eight threads can share evenly. */
-static int64_t even_cut(int64_t tiles, int64_t least, int64_t most)
+/* The product as it is computed, and what is read where it lies. `parts`: it costs nothing to turn. */
+static plan start_plan(const tsr_kernels *kernels, const tsr_product *p, bool parts)
 {
-    if (tiles <= least && tiles <= most) return tiles;
-    const int64_t fewest = (tiles - 1) / most + 1;
-    int64_t best = (tiles - 1) / fewest + 1, idle_of_best = INT64_MAX;
-    for (int64_t pieces = fewest; pieces < fewest + 16; pieces++) {
-        const int64_t cut = (tiles - 1) / pieces + 1;
-        if (cut < least) break;
-        int64_t idle = 0; /* tiles that could be computed while the last thread finishes */
-        for (int threads = 2; threads <= 8; threads *= 2)
-            idle += round_up((tiles - 1) / cut + 1, threads) * cut - tiles;
-        if (idle >= idle_of_best - tiles / 32) continue;
-        best = cut;
-        idle_of_best = idle;
-    }
-    return best;
-}
-
-static plan plan_of(const tsr_kernels *kernels, const tsr_product *p, const cuts *c)
-{
-    plan l = {.kernels = kernels, .p = *p, .row_step = p->stride, .column_step = 1, .section = c->section,
-              .depth_block = c->depth_block};
-    const bool left_as_it_lies = !p->left.pack && p->left.depth_stride == 1;
-    if (p->columns <= kernels->tile_rows && p->rows >= kernels->tile_columns && !left_as_it_lies) {
+    plan l = {.kernels = kernels, .tile_rows = kernels->tile_rows, .tile_columns = kernels->tile_columns, .p = *p,
+              .row_step = p->stride, .column_step = 1};
+    const bool along_rows = !p->left.pack && p->left.depth_stride == 1;
+    const bool along_columns = !p->left.pack && p->left.row_stride == 1;
+    if ((p->columns <= l.tile_rows && p->rows >= l.tile_columns && !along_rows) ||
+        (parts && p->rows > p->columns && along_columns)) {
         l.turned = true;
         l.p.left = p->right;
         l.p.right = p->left;
@@ -115,18 +105,37 @@ static plan plan_of(const tsr_kernels *kernels, const tsr_product *p, const cuts
         l.row_step = 1;
         l.column_step = p->stride;
     }
-    l.columns_stream = l.p.columns > l.p.rows;
-    const int64_t count = l.columns_stream ? l.p.columns : l.p.rows;
+    l.right_lies = !l.p.right.pack && l.p.right.row_stride == 1;
+    const int64_t most = l.p.left.row_stride % BAD_STRIDE == 0 ? IN_PLACE_BAD_COLUMNS : IN_PLACE_COLUMNS;
+    l.left_lies = !l.p.left.pack && ((l.p.left.depth_stride == 1 && l.p.columns <= most) ||
+                                     (l.p.left.row_stride == 1 && l.p.left.depth_stride <= IN_PLACE_ROWS));
+    return l;
+}
+
+/* Tiles of the streaming factor. */
+static int64_t stream_tiles(const plan *l)
+{
+    return l->columns_stream ? (l->p.columns - 1) / l->tile_columns + 1 : (l->p.rows - 1) / l->tile_rows + 1;
+}
+
+static plan plan_of(const tsr_kernels *kernels, const tsr_product *p, const cuts *c)
+{
+    plan l = start_plan(kernels, p, c->parts > 1);
+    l.section = c->section;
+    l.depth_block = c->depth_block;
+    l.columns_stream = l.p.columns > l.p.rows || (l.p.columns == l.p.rows && l.right_lies);
     const int64_t other = l.columns_stream ? l.p.rows : l.p.columns;
-    const int64_t tile = l.columns_stream ? kernels->tile_columns : kernels->tile_rows;
-    const int64_t resident_tile = l.columns_stream ? kernels->tile_rows : kernels->tile_columns;
-    l.resident_cut = larger(resident_tile, c->resident / resident_tile * resident_tile);
+    const int64_t other_tile = l.columns_stream ? l.tile_rows : l.tile_columns;
+    l.resident_cut = larger(other_tile, c->resident / other_tile * other_tile);
     if (c->resident == other) l.resident_cut = other;
 
-    l.stream_most = STREAM_VALUES / l.depth_block / tile * tile;
-    const double work = (double)(smaller(other, l.resident_cut) * smaller(p->depth, c->section) * tile);
-    const int64_t worth = work >= PIECE_WORK ? 1 : (int64_t)(PIECE_WORK / work) + 1;
-    l.stream_cut = tile * even_cut((count - 1) / tile + 1, worth, l.stream_most / tile);
+    /* As few pieces as fit on the stack, or more, for eight threads to share evenly if it is worth their while. */
+    const int64_t tiles = stream_tiles(&l), tile = l.columns_stream ? l.tile_columns : l.tile_rows;
+    const int64_t fewest = (tiles - 1) / (STREAM_VALUES / l.depth_block / tile) + 1;
+    const double work = (double)smaller(other, l.resident_cut) * (double)smaller(p->depth, c->section);
+    l.pieces = c->parts > 1 ? fewest : smaller(tiles, round_up(fewest, 8));
+    while (l.pieces > fewest && work * (double)(tiles * tile) < (double)l.pieces * PIECE_WORK)
+        l.pieces = larger(fewest, l.pieces / 2);
     return l;
 }
 
@@ -138,61 +147,17 @@ typedef struct tile_place {
     bool accumulate, last;
 } tile_place;
 
-static tsr_real activated(tsr_activation activation, tsr_real v)
-{
-    switch (activation) {
-    case TSR_NO_ACTIVATION: break;
-    case TSR_RELU: return v < 0 ? 0 : v;
-    case TSR_SIGMOID: return (tsr_real)(1 / (1 + exp(-(double)v)));
-    case TSR_TANH: return (tsr_real)tanh((double)v);
-    }
-    return v;
-}
-
-static void finish_activation(const plan *l, const tile_place *at, int rows)
-{
-    for (int i = 0; i < rows; i++)
-        for (int j = 0; j < at->columns; j++) {
-            tsr_real *c = l->p.out + (at->row + i) * l->row_step + (at->column + j) * l->column_step;
-            *c = activated(l->p.activation, *c);
-        }
-}
-
-/* A tile that sticks out, or lies across: computed beside, then brought home. */
-static void tile_at_edge(const plan *l, tsr_tile *tile, const tile_place *at)
-{
-    _Alignas(64) tsr_real local[TSR_MAX_TILE_AREA];
-    tile->c = local;
-    tile->stride = l->kernels->tile_columns;
-    l->kernels->tile(tile);
-    const tsr_real *bias = at->last ? l->p.bias : NULL;
-    const bool relu = at->last && l->p.activation == TSR_RELU;
-    for (int i = 0; i < tile->rows; i++)
-        for (int j = 0; j < at->columns; j++) {
-            tsr_real *c = l->p.out + (at->row + i) * l->row_step + (at->column + j) * l->column_step;
-            tsr_real v = local[i * tile->stride + j];
-            if (at->accumulate) v += *c;
-            if (bias) v += bias[l->turned ? at->row + i : at->column + j];
-            *c = relu && v < 0 ? 0 : v;
-        }
-}
-
 static void one_tile(const plan *l, tsr_tile *tile, const tile_place *at)
 {
-    if (l->turned || at->columns < l->kernels->tile_columns) {
-        tile->accumulate = tile->relu = false;
-        tile->bias = NULL;
-        tile_at_edge(l, tile, at);
-    } else {
-        tile->c = l->p.out + at->row * l->row_step + at->column;
-        tile->stride = l->row_step;
-        tile->accumulate = at->accumulate;
-        tile->bias = at->last && l->p.bias ? l->p.bias + at->column : NULL;
-        tile->relu = at->last && l->p.activation == TSR_RELU;
-        l->kernels->tile(tile);
-    }
-    if (at->last && (l->p.activation == TSR_SIGMOID || l->p.activation == TSR_TANH))
-        finish_activation(l, at, tile->rows);
+    tile->c = l->p.out + at->row * l->row_step + at->column * l->column_step;
+    tile->stride = l->row_step;
+    tile->columns = at->columns;
+    tile->accumulate = at->accumulate;
+    tile->bias = at->last && l->p.bias ? l->p.bias + (l->turned ? at->row : at->column) : NULL;
+    tile->activation = at->last ? l->p.activation : TSR_NO_ACTIVATION;
+    if (l->turned || at->columns < l->tile_columns)
+        tsr_tile_beside(l->kernels, tile, l->column_step, l->turned);
+    else l->kernels->tile(tile);
 }
 
 /* ---- one block ----------------------------------------------------------------------------------------- */
@@ -200,68 +165,98 @@ static void one_tile(const plan *l, tsr_tile *tile, const tile_place *at)
 /* Rows [begin, end) of a factor x depth [k, k + depth): packed, or where they lie. */
 typedef struct block_view {
     int64_t begin, end;
-    const tsr_real *packed;  /* panels of `tile` rows */
-    const tsr_factor *plain; /* if not NULL: read where it lies (the right one: whole tiles only) */
+    tsr_real *packed;        /* panels of `tile` rows */
+    const tsr_factor *lies;  /* if not NULL: read where it is (the right one: whole tiles, once, then from `packed`) */
 } block_view;
 
-static void multiply_rows(const section_job *job, int64_t k, int64_t depth, const block_view *a,
-                          const block_view *b)
+/* Panels of A are as high as a tile; the last two share what is left, since very low ones are slow. */
+static int64_t panel_rows(int64_t left, int tile)
 {
-    const plan *l = job->plan;
-    const int tile_rows = l->kernels->tile_rows, tile_columns = l->kernels->tile_columns;
-    tile_place at = {.accumulate = job->accumulate || k > job->k, .last = job->last && k + depth >= job->k_end};
-    tsr_tile tile = {.depth = depth};
-    for (int64_t j = b->begin; j < b->end; j += tile_columns) {
-        at.column = j;
-        at.columns = (int)smaller(tile_columns, b->end - j);
-        if (b->plain && at.columns == tile_columns) {
-            tile.b = b->plain->data + j * b->plain->row_stride + k * b->plain->depth_stride;
-            tile.b_step = b->plain->depth_stride;
-        } else {
-            tile.b = b->packed + (j - b->begin) * depth;
-            tile.b_step = tile_columns;
+    return left <= tile ? left : left < 2 * tile ? (left + 1) / 2 : tile;
+}
+
+static const tsr_real *value_at(const tsr_factor *f, int64_t row, int64_t k)
+{
+    return f->data + row * f->row_stride + k * f->depth_stride;
+}
+
+/* The first panel of A packs a sliver of B that lies, the next few fetch the next sliver. */
+static void multiply_sliver(const plan *l, tsr_tile tile, tile_place at, int64_t k, const block_view *a,
+                            const block_view *b)
+{
+    const bool lies = b->lies && at.columns == l->tile_columns;
+    tsr_real *const packed = b->packed + (at.column - b->begin) * tile.depth;
+    const bool more = at.column + 2 * l->tile_columns <= b->end;
+    const tsr_real *ahead = packed + (more ? l->tile_columns * tile.depth : 0);
+    if (lies && more) ahead = value_at(b->lies, at.column + l->tile_columns, k);
+    else if (lies) ahead = value_at(b->lies, b->begin, k + tile.depth);
+    const int64_t ahead_step = lies ? b->lies->depth_stride : l->tile_columns;
+    int64_t height;
+    int panel = 0;
+    for (at.row = a->begin; at.row < a->end; at.row += height, panel++) {
+        height = panel_rows(a->end - at.row, l->tile_rows);
+        tile.rows = (int)height;
+        tile.a = a->packed + panel * l->tile_rows * tile.depth;
+        if (a->lies) tile.a = value_at(a->lies, at.row, k);
+        tile.b = packed;
+        tile.b_step = l->tile_columns;
+        tile.b_copy = NULL;
+        if (lies && panel == 0) {
+            tile.b = value_at(b->lies, at.column, k);
+            tile.b_step = b->lies->depth_stride;
+            tile.b_copy = height < a->end - a->begin ? packed : NULL;
         }
-        for (int64_t i = a->begin; i < a->end; i += tile_rows) {
-            at.row = i;
-            tile.rows = (int)smaller(tile_rows, a->end - i);
-            if (a->plain) {
-                tile.a = a->plain->data + i * a->plain->row_stride + k * a->plain->depth_stride;
-                tile.a_row = a->plain->row_stride;
-                tile.a_step = a->plain->depth_stride;
-            } else {
-                tile.a = a->packed + (i - a->begin) * depth;
-                tile.a_row = 1;
-                tile.a_step = tile_rows;
-            }
-            one_tile(l, &tile, &at);
-        }
+        const bool fetch = panel < AHEAD_PANELS;
+        tile.ahead = fetch ? ahead + panel * (tile.depth / 4) * ahead_step : packed;
+        tile.ahead_step = fetch ? ahead_step : 0;
+        one_tile(l, &tile, &at);
     }
 }
 
-static void multiply_block(const section_job *job, int64_t k, int64_t depth, const block_view *a,
-                           const block_view *b)
+static void multiply_block(const section_job *job, int64_t k, int64_t depth, const block_view *a, const block_view *b)
 {
-    const int64_t cached = CACHED_ROWS / job->plan->kernels->tile_rows * job->plan->kernels->tile_rows;
-    for (int64_t i = a->begin; i < a->end; i += cached) {
-        block_view rows = *a;
-        rows.begin = i;
-        rows.end = smaller(a->end, i + cached);
-        if (a->packed) rows.packed = a->packed + (i - a->begin) * depth;
-        multiply_rows(job, k, depth, &rows, b);
+    const plan *l = job->plan;
+    const int64_t cached = CACHED_ROWS / l->tile_rows * l->tile_rows;
+    tile_place at = {.accumulate = job->accumulate || k > job->k, .last = job->last && k + depth >= job->k_end};
+    tsr_tile tile = {.depth = depth, .a_row = 1, .a_step = l->tile_rows};
+    if (a->lies) {
+        tile.a_row = a->lies->row_stride;
+        tile.a_step = a->lies->depth_stride;
+    }
+    block_view rows = *a, columns = *b;
+    for (; rows.begin < a->end; rows.begin = rows.end, rows.packed += cached * depth) {
+        rows.end = a->end - rows.begin < cached + l->tile_rows ? a->end : rows.begin + cached;
+        for (at.column = b->begin; at.column < b->end; at.column += l->tile_columns) {
+            at.columns = (int)smaller(l->tile_columns, b->end - at.column);
+            multiply_sliver(l, tile, at, k, &rows, &columns);
+        }
+        columns.lies = NULL; /* it has been packed by now */
     }
 }
 
 /* ---- pieces of work ------------------------------------------------------------------------------------ */
 
-/* Whether reading a factor where it lies is as good as packing it. */
-static bool left_in_place(const plan *l)
+/* Where panel p of the rows of a factor begins. Those of the right one are as wide as a tile; the last may be cut. */
+static int64_t panel_start(const tsr_block_of *all, bool left, int64_t p)
 {
-    return !l->p.left.pack && l->p.left.depth_stride == 1 && l->p.columns <= IN_PLACE_COLUMNS;
+    const int64_t before = (p - 1) * all->tile;
+    if (left && p > 0 && before < all->rows) return before + panel_rows(all->rows - before, all->tile);
+    return smaller(p * all->tile, all->rows);
 }
 
-static bool right_in_place(const plan *l)
+/* Packs panels [begin, end) of those that the rows of block `all` make. */
+static void pack_panels(const plan *l, bool left, const tsr_block_of *all, int64_t begin, int64_t end, tsr_real *out)
 {
-    return !l->p.right.pack && l->p.right.row_stride == 1 && l->p.rows <= l->kernels->tile_rows;
+    const bool even = !left || all->rows % all->tile == 0;
+    const int64_t last = even ? end : all->rows / all->tile; /* which may begin earlier than after whole panels */
+    tsr_block_of some = *all;
+    for (int64_t p = begin, next; p < end; p = next) {
+        next = p < last ? smaller(end, last) : end;
+        const int64_t start = panel_start(all, left, p);
+        some.row = all->row + start;
+        some.rows = panel_start(all, left, next) - start;
+        tsr_pack(left ? &l->p.left : &l->p.right, &some, out + (p - begin) * all->tile * all->depth);
+    }
 }
 
 /* Where the packed resident rows of depth block k begin. */
@@ -274,49 +269,45 @@ static void pack_resident_body(void *user, int64_t begin, int64_t end)
 {
     const section_job *job = user;
     const plan *l = job->plan;
-    const int tile = l->columns_stream ? l->kernels->tile_rows : l->kernels->tile_columns;
-    tsr_block_of block = {.row = job->begin + begin * tile, .tile = tile};
-    block.rows = smaller(job->end, job->begin + end * tile) - block.row;
-    for (block.k = job->k; block.k < job->k_end; block.k += l->depth_block) {
-        block.depth = smaller(l->depth_block, job->k_end - block.k);
-        tsr_pack(l->columns_stream ? &l->p.left : &l->p.right, &block,
-                 resident_at(job, block.k, tile) + begin * tile * block.depth);
+    tsr_block_of all = {.row = job->begin, .rows = job->end - job->begin,
+                        .tile = l->columns_stream ? l->tile_rows : l->tile_columns};
+    for (all.k = job->k; all.k < job->k_end; all.k += l->depth_block) {
+        all.depth = smaller(l->depth_block, job->k_end - all.k);
+        tsr_real *out = resident_at(job, all.k, all.tile) + begin * all.tile * all.depth;
+        pack_panels(l, l->columns_stream, &all, begin, end, out);
     }
 }
 
-static void stream_rows_body(void *user, int64_t begin, int64_t end)
+/* One piece of the streaming factor, tiles [begin, end) of it, against all that is resident. */
+static void stream_piece(const section_job *job, int64_t begin, int64_t end)
 {
-    const section_job *job = user;
     const plan *l = job->plan;
+    const bool left = !l->columns_stream; /* streams */
+    const int tile = left ? l->tile_rows : l->tile_columns, other_tile = left ? l->tile_columns : l->tile_rows;
     _Alignas(64) tsr_real buffer[STREAM_VALUES];
-    block_view a = {.begin = begin, .end = end, .packed = buffer}, b = {.begin = job->begin, .end = job->end};
-    if (left_in_place(l)) a.plain = &l->p.left;
-    tsr_block_of block = {.row = begin, .rows = end - begin, .tile = l->kernels->tile_rows};
-    for (block.k = job->k; block.k < job->k_end; block.k += l->depth_block) {
-        block.depth = smaller(l->depth_block, job->k_end - block.k);
-        b.packed = resident_at(job, block.k, l->kernels->tile_columns);
-        if (!a.plain) tsr_pack(&l->p.left, &block, buffer);
-        multiply_block(job, block.k, block.depth, &a, &b);
+    tsr_block_of all = {.row = begin * tile, .tile = tile};
+    all.rows = smaller(left ? l->p.rows : l->p.columns, end * tile) - all.row;
+    block_view stream = {.begin = all.row, .end = all.row + all.rows, .packed = buffer};
+    block_view resident = {.begin = job->begin, .end = job->end};
+    block_view *a = left ? &stream : &resident, *b = left ? &resident : &stream;
+    if (l->left_lies) a->lies = &l->p.left;
+    if (l->right_lies && !left) b->lies = &l->p.right;
+    int64_t lie = 0; /* tiles that need not be packed */
+    if (stream.lies) lie = left ? end - begin : all.rows / tile;
+    for (all.k = job->k; all.k < job->k_end; all.k += l->depth_block) {
+        all.depth = smaller(l->depth_block, job->k_end - all.k);
+        resident.packed = resident_at(job, all.k, other_tile);
+        pack_panels(l, left, &all, lie, end - begin, buffer + lie * tile * all.depth);
+        multiply_block(job, all.k, all.depth, a, b);
     }
 }
 
-static void stream_columns_body(void *user, int64_t begin, int64_t end)
+static void stream_body(void *user, int64_t begin, int64_t end)
 {
     const section_job *job = user;
-    const plan *l = job->plan;
-    _Alignas(64) tsr_real buffer[STREAM_VALUES];
-    block_view a = {.begin = job->begin, .end = job->end}, b = {.begin = begin, .end = end, .packed = buffer};
-    if (left_in_place(l)) a.plain = &l->p.left;
-    if (right_in_place(l)) b.plain = &l->p.right;
-    const int64_t whole = b.plain ? (end - begin) / l->kernels->tile_columns * l->kernels->tile_columns : 0;
-    const int tile = l->kernels->tile_columns;
-    tsr_block_of block = {.row = begin + whole, .rows = end - begin - whole, .tile = tile};
-    for (block.k = job->k; block.k < job->k_end; block.k += l->depth_block) {
-        block.depth = smaller(l->depth_block, job->k_end - block.k);
-        a.packed = resident_at(job, block.k, l->kernels->tile_rows);
-        if (block.rows > 0) tsr_pack(&l->p.right, &block, buffer + whole * block.depth);
-        multiply_block(job, block.k, block.depth, &a, &b);
-    }
+    const int64_t tiles = stream_tiles(job->plan), pieces = job->plan->pieces;
+    for (int64_t piece = begin; piece < end; piece++)
+        stream_piece(job, tiles * piece / pieces, tiles * (piece + 1) / pieces);
 }
 
 /* ---- the whole ----------------------------------------------------------------------------------------- */
@@ -334,28 +325,30 @@ static void for_pieces(tsr_context *ctx, int64_t count, int64_t grain, tsr_loop_
 static void run(tsr_context *ctx, const plan *l, int64_t k, int64_t k_end)
 {
     const int64_t resident = l->columns_stream ? l->p.rows : l->p.columns;
-    const int64_t streaming = l->columns_stream ? l->p.columns : l->p.rows;
-    const int tile = l->columns_stream ? l->kernels->tile_rows : l->kernels->tile_columns;
+    const int tile = l->columns_stream ? l->tile_rows : l->tile_columns;
     for (int64_t at = k; at < k_end; at += l->section)
         for (int64_t row = 0; row < resident; row += l->resident_cut) {
             section_job job = {.plan = l, .k = at, .k_end = smaller(k_end, at + l->section), .begin = row,
                                .end = smaller(resident, row + l->resident_cut),
                                .accumulate = l->p.accumulate || at > k, .last = at + l->section >= k_end};
-            if (!(l->columns_stream && left_in_place(l))) {
+            if (!(l->columns_stream && l->left_lies)) {
                 const int64_t grain = tsr_grain((double)(tile * (job.k_end - job.k)));
                 for_pieces(ctx, (job.end - job.begin - 1) / tile + 1, grain, pack_resident_body, &job);
             }
-            for_pieces(ctx, streaming, l->stream_cut, l->columns_stream ? stream_columns_body : stream_rows_body,
-                       &job);
+            for_pieces(ctx, l->pieces, 1, stream_body, &job);
         }
 }
 
-/* Sections side by side, each into a result of its own. */
+/* ---- sections side by side ----------------------------------------------------------------------------- */
+
+/* Each into a result of its own. */
 typedef struct parts_job {
+    const tsr_kernels *kernels;
     const plan *plan;
     const tsr_product *product;
     int64_t depth, packed_values;
     int parts;
+    bool turned; /* as the parts are laid out */
     tsr_real *partial, *packed;
 } parts_job;
 
@@ -369,36 +362,53 @@ static void part_body(void *user, int64_t begin, int64_t end)
         l.p.bias = NULL;
         l.p.accumulate = false;
         l.p.activation = TSR_NO_ACTIVATION;
-        if (l.turned) l.column_step = l.p.rows;
-        else l.row_step = l.p.columns;
+        l.turned = false;
+        l.row_step = l.p.columns;
+        l.column_step = 1;
         l.section = l.depth_block;
-        l.stream_cut = l.stream_most;
         l.packed = job->packed + part * job->packed_values;
         run(NULL, &l, part * job->depth, smaller((part + 1) * job->depth, l.p.depth));
     }
 }
 
-/* Rows [begin, end) of the result from the parts (none at all where the depth is 0). */
+/* Adds values [begin, end) of all parts to those of the first. */
 static void add_parts_body(void *user, int64_t begin, int64_t end)
 {
     const parts_job *job = user;
+    for (int part = 1; part < job->parts; part++) {
+        const tsr_real *more = job->partial + part * job->product->rows * job->product->columns;
+        for (int64_t i = begin; i < end; i++) job->partial[i] += more[i];
+    }
+}
+
+/* Rows [begin, end) of the result from that sum (0 where there is no depth). */
+static void finish_parts_body(void *user, int64_t begin, int64_t end)
+{
+    const parts_job *job = user;
     const tsr_product *p = job->product;
-    for (int64_t i = begin; i < end; i++)
+    const int64_t row_step = job->turned ? 1 : p->columns, column_step = job->turned ? p->rows : 1;
+    for (int64_t i = begin; i < end; i++) {
+        tsr_real *c = p->out + i * p->stride;
         for (int64_t j = 0; j < p->columns; j++) {
-            tsr_real *c = p->out + i * p->stride + j, v = 0;
-            for (int part = 0; part < job->parts; part++)
-                v += job->partial[(part * p->rows + i) * p->columns + j];
-            if (p->accumulate) v += *c;
-            if (p->bias) v += p->bias[j];
-            *c = activated(p->activation, v);
+            tsr_real v = job->parts > 0 ? job->partial[i * row_step + j * column_step] : 0;
+            if (p->accumulate) v += c[j];
+            c[j] = p->bias ? v + p->bias[j] : v;
         }
+        job->kernels->activate(p->activation, c, p->columns);
+    }
 }
 
 static void multiply_with(tsr_context *ctx, const tsr_kernels *kernels, const tsr_product *p, void *workspace)
 {
     if (p->rows <= 0 || p->columns <= 0) return;
+    if (tsr_multiply_thin(ctx, kernels, p)) return;
+    if (tsr_product_is_small(p)) {
+        tsr_multiply_small(kernels, p);
+        return;
+    }
     const cuts c = cuts_of(p);
-    parts_job job = {.product = p, .depth = c.section, .packed_values = packed_values(&c), .packed = workspace};
+    parts_job job = {.kernels = kernels, .product = p, .depth = c.section, .packed_values = packed_values(&c),
+                     .packed = workspace};
     if (p->depth > 0) {
         plan l = plan_of(kernels, p, &c);
         l.packed = workspace;
@@ -408,10 +418,12 @@ static void multiply_with(tsr_context *ctx, const tsr_kernels *kernels, const ts
         }
         job.plan = &l;
         job.parts = (int)c.parts;
+        job.turned = l.turned;
         job.partial = job.packed + c.parts * job.packed_values;
         for_pieces(ctx, c.parts, 1, part_body, &job);
+        for_pieces(ctx, p->rows * p->columns, tsr_grain((double)c.parts), add_parts_body, &job);
     }
-    for_pieces(ctx, p->rows, tsr_grain((double)(p->columns * (c.parts + 1))), add_parts_body, &job);
+    for_pieces(ctx, p->rows, tsr_grain((double)p->columns), finish_parts_body, &job);
 }
 
 void tsr_multiply(tsr_context *ctx, const tsr_product *product, void *workspace)

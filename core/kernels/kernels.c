@@ -1,5 +1,6 @@
 /* The tables of kernels, one per instruction set, and the choice between them. */
 #include "core/kernels/kernels.h"
+#include "ops/exp_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -8,22 +9,7 @@
 
 enum { PLAIN_ROWS = 4, PLAIN_COLUMNS = 8 };
 
-static void plain_tile(const tsr_tile *t)
-{
-    tsr_real sum[PLAIN_ROWS][PLAIN_COLUMNS] = {{0}};
-    const tsr_real *a = t->a, *b = t->b;
-    for (int64_t k = 0; k < t->depth; k++, a += t->a_step, b += t->b_step)
-        for (int i = 0; i < t->rows; i++)
-            for (int j = 0; j < PLAIN_COLUMNS; j++) sum[i][j] += a[i * t->a_row] * b[j];
-    for (int i = 0; i < t->rows; i++)
-        for (int j = 0; j < PLAIN_COLUMNS; j++) {
-            tsr_real *c = t->c + i * t->stride + j, v = sum[i][j];
-            if (t->accumulate) v += *c;
-            if (t->bias) v += t->bias[j];
-            if (t->relu && v < 0) v = 0;
-            *c = v;
-        }
-}
+static void plain_tile(const tsr_tile *t);
 
 static void plain_gather(const tsr_gathered *t)
 {
@@ -68,7 +54,6 @@ static void correlate_channels(const tsr_correlation *t, int64_t channel, double
 
 static void plain_correlate(const tsr_correlation *t, double *sums) { correlate_channels(t, 0, sums); }
 
-/* ---- vectors ------------------------------------------------------------------------------------------- */
 
 #define LEVEL plain
 #define LEVEL_TARGET
@@ -79,15 +64,38 @@ static void plain_correlate(const tsr_correlation *t, double *sums) { correlate_
 #define LEVEL_LANES PLAIN_COLUMNS
 #include "core/kernels/level.h"
 
+static void plain_tile(const tsr_tile *t)
+{
+    tsr_real sum[PLAIN_ROWS][PLAIN_COLUMNS] = {{0}};
+    const tsr_real *a = t->a, *b = t->b;
+    for (int64_t k = 0; k < t->depth; k++, a += t->a_step, b += t->b_step) {
+        if (t->b_copy) memcpy(t->b_copy + k * PLAIN_COLUMNS, b, PLAIN_COLUMNS * sizeof *b);
+        for (int i = 0; i < t->rows; i++)
+            for (int j = 0; j < PLAIN_COLUMNS; j++) sum[i][j] += a[i * t->a_row] * b[j];
+    }
+    for (int i = 0; i < t->rows; i++) {
+        tsr_real *c = t->c + i * t->stride;
+        for (int j = 0; j < PLAIN_COLUMNS; j++) {
+            if (t->accumulate) sum[i][j] += c[j];
+            c[j] = t->bias ? sum[i][j] + t->bias[j] : sum[i][j];
+        }
+        plain_activate(t->activation, c, PLAIN_COLUMNS);
+    }
+}
+
+/* ---- vectors ------------------------------------------------------------------------------------------- */
+
 /* The products want a * b + c as one operation, which the rest of the library must not. */
 #if defined(__clang__)
 #define CONTRACT_ATTRIBUTE
 #define TILE_CONTRACT _Pragma("clang fp contract(fast)")
 #define TILE_UNROLL _Pragma("clang loop unroll(full)")
+#define TILE_ROLLED _Pragma("clang loop unroll(disable)")
 #elif defined(__GNUC__)
-#define CONTRACT_ATTRIBUTE __attribute__((optimize("fp-contract=fast")))
+#define CONTRACT_ATTRIBUTE __attribute__((optimize("fp-contract=fast", "no-version-loops-for-strides")))
 #define TILE_CONTRACT
 #define TILE_UNROLL _Pragma("GCC unroll 16")
+#define TILE_ROLLED _Pragma("GCC unroll 1")
 #endif
 
 #ifdef __GNUC__

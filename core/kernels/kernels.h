@@ -16,18 +16,30 @@ enum {
     TSR_DEPTH_BLOCK = 256     /* most products summed one by one; longer sums are sums of such sums */
 };
 
+/* Brings what lies at an address into the first-level cache; any address will do. */
+#ifdef __GNUC__
+#define TSR_FETCH(address) __builtin_prefetch(address)
+#else
+#define TSR_FETCH(address) ((void)(address))
+#endif
+
 /* What a micro-kernel is asked for: for i < rows and every j < tile_columns
- *     c[i][j] = [c[i][j] +] sum over k < depth of a[i * a_row + k * a_step] * b[k * b_step + j] [+ bias[j]], [max 0]
- * with `stride` values from row to row of c. Nothing needs to be aligned. */
+ *     c[i][j] = [c[i][j] +] sum over k < depth of a[i * a_row + k * a_step] * b[k * b_step + j] [+ bias[j]],
+ * then the activation, with `stride` values from row to row of c. Nothing needs to be aligned. */
 typedef struct tsr_tile {
     int64_t depth;
     const tsr_real *a, *b;
     int64_t a_row, a_step, b_step;
+    tsr_real *b_copy;      /* where the rows of b are also written, one after the other; or NULL */
+    const tsr_real *ahead; /* needed soon: for every four depths, one cache line is fetched, ... */
+    int64_t ahead_step;    /* ... so many values after the one before; any address will do */
     tsr_real *c;
     int64_t stride;
     const tsr_real *bias; /* or NULL */
     int rows;             /* 1 .. tile_rows */
-    bool accumulate, relu;
+    int columns;          /* that are wanted; others may be computed too, or not */
+    bool accumulate;
+    tsr_activation activation;
 } tsr_tile;
 
 /* What Winograd's last transform reads: 36 planes of values, `plane` apart, one for each frequency. */
@@ -82,6 +94,10 @@ typedef struct tsr_kernels {
     void (*gather)(const tsr_gathered *tile);
     void (*depthwise)(const tsr_depthwise *line);
     void (*correlate)(const tsr_correlation *line, double *sums);
+    void (*activate)(tsr_activation activation, tsr_real *values, int64_t count);
+    /* Of four rows a[r]: sums[r] = sum over k < depth of a[r][k] * b[k]; y[j] += sum over r of c[r] * a[r][j]. */
+    void (*dots)(const tsr_real *const *a, const tsr_real *b, int64_t depth, tsr_real *sums);
+    void (*add_rows)(const tsr_real *const *a, int64_t ahead, const tsr_real *c, int64_t count, tsr_real *y);
 } tsr_kernels;
 
 const tsr_kernels *tsr_kernels_choose(void);

@@ -13,6 +13,7 @@
 #define LEVEL_TEXT_(a) #a
 #define LEVEL_TEXT(a) LEVEL_TEXT_(a)
 
+#include "core/kernels/activate.h"
 #ifdef LEVEL_BYTES
 #define LEVEL_COLUMNS (2 * LEVEL_BYTES / (int)sizeof(tsr_real))
 #include "core/kernels/tile.h"
@@ -21,6 +22,7 @@
 #include "core/kernels/depthwise.h"
 #endif
 #include "core/kernels/winograd.h"
+#include "core/kernels/thin.h"
 
 static const tsr_kernels LEVEL_JOIN(LEVEL, _kernels) = {
     .name = LEVEL_TEXT(LEVEL),
@@ -38,6 +40,9 @@ static const tsr_kernels LEVEL_JOIN(LEVEL, _kernels) = {
     .gather = LEVEL_JOIN(LEVEL, _gather),
     .depthwise = LEVEL_JOIN(LEVEL, _depthwise),
     .correlate = LEVEL_JOIN(LEVEL, _correlate),
+    .activate = LEVEL_JOIN(LEVEL, _activate),
+    .dots = LEVEL_JOIN(LEVEL, _dots),
+    .add_rows = LEVEL_JOIN(LEVEL, _add_rows),
 };
 
 #undef LEVEL_JOIN_

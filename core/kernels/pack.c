@@ -74,11 +74,6 @@ void tsr_pack_rows(const tsr_real *const *rows, int tile, int64_t depth, tsr_rea
 
 /* ---- columns whose values lie side by side: copies ----------------------------------------------------- */
 
-#ifdef __GNUC__
-#define PREFETCH(address) __builtin_prefetch(address)
-#else
-#define PREFETCH(address) ((void)0)
-#endif
 enum { AHEAD = 8 }; /* depths: the hardware does not guess such steps by itself */
 
 /* Whole panels, one depth at a time through all of them, so that memory is read in long runs. */
@@ -88,7 +83,7 @@ static inline void copy_runs(const tsr_real *from, int64_t depth_stride, const t
     const int64_t panels = block->rows / tile, panel = tile * block->depth;
     for (int64_t d = 0; d < block->depth; d++, from += depth_stride, out += tile)
         for (int64_t p = 0; p < panels; p++) {
-            if (d + AHEAD < block->depth) PREFETCH(from + AHEAD * depth_stride + p * tile);
+            if (d + AHEAD < block->depth) TSR_FETCH(from + AHEAD * depth_stride + p * tile);
             memcpy(out + p * panel, from + p * tile, (size_t)tile * sizeof *out);
         }
 }

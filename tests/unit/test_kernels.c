@@ -175,6 +175,38 @@ TEST(product_is_right_for_all_shapes_strides_and_endings_at_every_level)
     }
 }
 
+/* A matrix and a few vectors, on either side, and what is nearly that. */
+TEST(product_with_few_rows_or_columns_is_right_at_every_level)
+{
+    uint64_t counter = 1000;
+    for (int i = 0; i < 64 && !test_failed(); i++) {
+        const int64_t few = draw(&counter, 6), many = draw(&counter, i % 8 == 0 ? 2500 : 400), bits = draw(&counter, 16);
+        product_case c = {.rows = i & 1 ? few : many, .columns = i & 1 ? many : few,
+                          .depth = draw(&counter, i % 8 == 7 ? 5000 : 90)};
+        c.left_turned = i & 2;
+        c.right_turned = i & 4;
+        c.accumulate = bits & 1;
+        c.bias = bits & 2;
+        c.activation = (tsr_activation)(bits / 4 % 4);
+        check_product(&c, short_sum_bound);
+    }
+}
+
+TEST(product_of_blocks_that_do_not_come_out_even_is_right_at_every_level)
+{
+    for (int64_t rows = 190; rows < 206; rows += 3) /* about what the cache holds */
+        check_product(&(product_case){.rows = rows, .columns = 70, .depth = 300, .right_turned = true}, short_sum_bound);
+    check_product(&(product_case){.rows = 64, .columns = 530, .depth = 520, .right_turned = true}, short_sum_bound);
+    check_product(&(product_case){.rows = 397, .columns = 397, .depth = 40, .left_turned = true, .right_turned = true,
+                                  .accumulate = true, .bias = true}, short_sum_bound);
+}
+
+TEST(products_of_a_few_tiles_need_no_workspace)
+{
+    CHECK_EQUAL(tsr_product_workspace(&(tsr_product){.rows = 4, .columns = 16, .depth = 2}), 0);
+    CHECK(tsr_product_workspace(&(tsr_product){.rows = 64, .columns = 64, .depth = 64}) > 0);
+}
+
 TEST(product_sums_of_long_rows_keep_their_error_bound_at_every_level)
 {
     const double bound = sizeof(tsr_real) == 8 ? 1e-15 : 1e-6;
@@ -182,6 +214,10 @@ TEST(product_sums_of_long_rows_keep_their_error_bound_at_every_level)
     check_product(&(product_case){.rows = 19, .columns = 3, .depth = 20000, .accumulate = true, .bias = true,
                                   .activation = TSR_RELU}, bound);
     check_product(&(product_case){.rows = 3, .columns = 2400, .depth = 2100, .right_turned = true}, bound);
+    check_product(&(product_case){.rows = 41, .columns = 9, .depth = 20000, .left_turned = true, .right_turned = true,
+                                  .accumulate = true, .bias = true, .activation = TSR_TANH}, bound);
+    check_product(&(product_case){.rows = 2, .columns = 5, .depth = 131072}, bound);
+    check_product(&(product_case){.rows = 2, .columns = 300, .depth = 131072, .right_turned = true}, bound);
     check_product(&(product_case){.rows = 2300, .columns = 2, .depth = 17000, .accumulate = true, .bias = true}, bound);
 }
 
