@@ -24,6 +24,12 @@ ifneq ($(OPENMP),0)
     ALL_CFLAGS += -fopenmp
   endif
 endif
+# Each function in a section of its own, so that a program is linked with those it uses.
+ifeq ($(shell echo 'int main(void){return 0;}' | $(CC) -ffunction-sections -fdata-sections -Wl,--gc-sections -x c - \
+        -o /dev/null 2>/dev/null && echo yes),yes)
+  ALL_CFLAGS += -ffunction-sections -fdata-sections
+  LIBS += -Wl,--gc-sections
+endif
 ifneq ($(SANITIZE),)
   ALL_CFLAGS += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=undefined
 endif

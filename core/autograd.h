@@ -1,7 +1,7 @@
 /* Reverse-mode differentiation: the tape, and the one struct that defines an op.
  *
- * Ops compute at once and, where an input needs a gradient, record a node. tsr_backward walks the nodes in reverse order
- * of creation; a gradient that arrives twice adds up. */
+ * Ops compute at once and, where an input needs a gradient, record a node. tsr_backward walks the nodes in reverse
+ * order of creation; a gradient that arrives twice adds up. */
 #ifndef TESSERA_CORE_AUTOGRAD_H
 #define TESSERA_CORE_AUTOGRAD_H
 
@@ -71,13 +71,15 @@ typedef struct tsr_op {
 tsr_node *tsr_begin(const tsr_op *op, int count, tsr_tensor *const *inputs);
 bool tsr_dead(const tsr_node *n);
 
-/* Makes an error of "NAME: " and the message stick, drops the node, returns the error tensor: `return tsr_reject(...)`. */
+/* Makes an error of "NAME: " and the message stick, drops the node, returns the error tensor:
+ * `return tsr_reject(...)`. */
 #if defined(__GNUC__)
 __attribute__((format(printf, 2, 3)))
 #endif
 tsr_tensor *tsr_reject(tsr_node *n, const char *format, ...);
 
-/* Makes the result, values not set, and returns where they go; NULL if dead or out of memory (the node is then dead). */
+/* Makes the result, values not set, and returns where they go; NULL if dead or out of memory (the node is
+ * then dead). */
 tsr_real *tsr_output(tsr_node *n, tsr_shape shape);
 
 /* Makes the result a view: the values of input `i` under another shape of the same size. */
@@ -93,7 +95,8 @@ void *tsr_saved(const tsr_node *n);
 /* Memory until this call, or this node's backward, is over; not zeroed. NULL if dead or out of memory. */
 void *tsr_scratch(tsr_node *n, size_t bytes);
 
-/* Whether the gradient of input `i` is wanted (forward: will be). For i == -1: of any input, so the node is recorded. */
+/* Whether the gradient of input `i` is wanted (forward: will be). For i == -1: of any input, so the node
+ * is recorded. */
 bool tsr_wants(const tsr_node *n, int i);
 
 /* What the op did, for the profiler and the summary: multiply-adds of this call. */
@@ -130,8 +133,8 @@ typedef struct tsr_gradcheck_report {
 
 /* Compares the gradients of fn with central differences, along a random cotangent, signed, for every element of every
  * input (of the watched ones only, if any is watched). Also holds that a gradient is the same when no other input wants
- * one, and that two uses add up. Build with TSR_DOUBLE: expect errors below 1e-6; with float about 1e-2. Keep the inputs
- * away from kinks. */
+ * one, and that two uses add up. Build with TSR_DOUBLE: expect errors below 1e-6; with float about 1e-2. Keep the
+ * inputs away from kinks. */
 tsr_gradcheck_report tsr_gradcheck(tsr_function fn, tsr_tensor *const *inputs, int count);
 
 #endif

@@ -55,11 +55,20 @@ tsr_real *tsr_write_gradient(tsr_tensor *t)
 
 tsr_tensor *tsr_cotangent(tsr_node *n)
 {
-    if (!n->cotangent && n->output->gradient) {
-        n->output->gradient->references++;
-        n->cotangent = tsr_tensor_new(n->ctx, n->output->shape, n->output->gradient);
-    }
-    return n->cotangent ? n->cotangent : &n->ctx->error_tensor;
+    const tsr_tensor *y = n->output;
+    if (n->dead || !y->gradient) return &n->ctx->error_tensor;
+    tsr_tensor *g = &n->cotangent;
+    if (!g->storage)
+        *g = (tsr_tensor){.ctx = n->ctx, .storage = y->gradient, .depth = TSR_OWNED, .shape = y->shape,
+                          .size = y->size};
+    return g;
+}
+
+tsr_real *tsr_cotangent_room(tsr_node *n)
+{
+    const tsr_tensor *y = n->output;
+    const bool mine = y->gradient && y->gradient->references == 1 && !y->retains_grad;
+    return mine ? y->gradient->data : tsr_scratch(n, (size_t)y->size * sizeof(tsr_real));
 }
 
 tsr_real *tsr_gradient(tsr_node *n, int i)
@@ -131,16 +140,14 @@ static void run(tsr_node *n)
     if (ctx->options.profile) n->start = tsr_platform_seconds();
     n->work = 0;
     n->scratch_mark = ctx->scratch;
-    TSR_NO_GRAD(ctx) {
-        n->op->backward(n);
-        for (int i = 0; i < n->count; i++) {
-            tsr_storage *pending = n->inputs[i].pending;
-            n->inputs[i].pending = NULL;
-            if (pending) deliver(n, i, pending);
-        }
-        tsr_scratch_release(ctx, n->scratch_mark);
+    n->op->backward(n);
+    for (int i = 0; i < n->count; i++) {
+        tsr_storage *pending = n->inputs[i].pending;
+        n->inputs[i].pending = NULL;
+        if (pending) deliver(n, i, pending);
     }
-    n->cotangent = NULL; /* it went with the scope */
+    tsr_scratch_release(ctx, n->scratch_mark);
+    n->cotangent.storage = NULL;
     n->done = true;
     if (ctx->options.profile) tsr_profile_add(n, true);
 }
@@ -170,11 +177,13 @@ static bool walk(tsr_tensor *y, tsr_storage *cotangent, bool releasing)
     if (!cotangent) return false;
     ctx->pass++;
     tsr_gather(y, cotangent);
-    for (tsr_node *n = y->node; n; n = n->previous) {
-        if (n->pass != ctx->pass) continue;
-        if (may_run(n)) run(n);
-        give_back(n, releasing && n->output != y);
-    }
+    TSR_NO_GRAD(ctx)
+        for (tsr_node *n = y->node; n; n = n->previous) {
+            if (n->pass != ctx->pass) continue;
+            if (may_run(n)) run(n);
+            give_back(n, releasing && n->output != y);
+            if (!ctx->failed) tsr_scope_sweep(ctx); /* else the scope may not be the walk's own */
+        }
     return !ctx->failed;
 }
 
@@ -241,7 +250,7 @@ tsr_tensor *tsr_grad(tsr_tensor *t)
 {
     if (tsr_is_error(t) || !t->gradient) return NULL;
     t->gradient->references++;
-    tsr_tensor *g = tsr_tensor_new(t->ctx, t->shape, t->gradient);
+    tsr_tensor *g = tsr_tensor_new(t->ctx, &t->shape, t->size, t->gradient);
     return g ? g : &t->ctx->error_tensor;
 }
 

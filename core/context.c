@@ -152,7 +152,7 @@ tsr_scope tsr_scope_begin(tsr_context *ctx, bool no_grad)
     if (ctx->depth + 1 == ctx->scope_capacity) {
         const size_t old_bytes = (size_t)ctx->scope_capacity * sizeof *ctx->scopes;
         tsr_scope_record *more = tsr_allocate(ctx, 2 * old_bytes, "a scope");
-        if (!more) return (tsr_scope){.ctx = ctx, .depth = ctx->depth + 1}; /* the body runs as no-ops: an error sticks */
+        if (!more) return (tsr_scope){.ctx = ctx, .depth = ctx->depth + 1}; /* an error sticks */
         memcpy(more, ctx->scopes, old_bytes);
         tsr_release(ctx, ctx->scopes, old_bytes);
         ctx->scopes = more;
@@ -164,14 +164,20 @@ tsr_scope tsr_scope_begin(tsr_context *ctx, bool no_grad)
     return (tsr_scope){.ctx = ctx, .depth = ctx->depth};
 }
 
+void tsr_scope_sweep(tsr_context *ctx)
+{
+    tsr_scope_record *record = &ctx->scopes[ctx->depth];
+    while (record->tensors) tsr_tensor_free(record->tensors);
+}
+
 void tsr_scope_end(tsr_scope *scope)
 {
     tsr_context *ctx = scope->ctx;
     scope->ended = true;
     while (ctx && ctx->depth >= scope->depth) {
-        tsr_scope_record *record = &ctx->scopes[ctx->depth];
+        const tsr_scope_record *record = &ctx->scopes[ctx->depth];
         while (ctx->tape != record->tape_mark) tsr_node_drop(ctx->tape);
-        while (record->tensors) tsr_tensor_free(record->tensors);
+        tsr_scope_sweep(ctx);
         ctx->recording = record->recording;
         ctx->depth--;
     }

@@ -4,17 +4,24 @@
 
 #include "core/core.h"
 
-/* ---- pool: memory by size class, kept once taken ---------------------------------------------------------------- */
+/* ---- pool: memory kept once taken ------------------------------------------------------------------------------ */
 
-enum { TSR_SMALL_CLASSES = 64, TSR_POOL_CLASSES = TSR_SMALL_CLASSES + 8 * 36 };
+enum {
+    TSR_HEAD = 64,                /* room for the head of a block that keeps what follows aligned */
+    TSR_SMALL = 4096 + TSR_HEAD,  /* most bytes of a small block */
+    TSR_POOL_BINS = 58            /* by powers of two of 64 bytes */
+};
 
 typedef struct tsr_pool {
     tsr_allocator allocator;
-    void *free[TSR_POOL_CLASSES];  /* lists of free blocks, linked through their first bytes */
-    struct tsr_block *blocks;      /* all that came from the allocator */
+    void *free[TSR_SMALL / 64 + 1]; /* lists of free small blocks, linked through their first bytes */
+    struct tsr_large *bins[TSR_POOL_BINS]; /* free large ones */
+    struct tsr_region *regions;    /* all that came from the allocator */
     unsigned char *chunk;          /* where small blocks are cut from next */
     size_t chunk_left;
     tsr_statistics statistics;
+    bool (*deny)(void *user); /* lets tests refuse a block; NULL otherwise */
+    void *deny_user;
 } tsr_pool;
 
 void tsr_pool_open(tsr_pool *pool, tsr_allocator allocator);
@@ -25,7 +32,7 @@ void tsr_pool_trim(tsr_pool *pool);
 
 /* ---- structs ---------------------------------------------------------------------------------------------------- */
 
-typedef struct tsr_storage {
+typedef struct tsr_storage { /* the values follow in the same block, after TSR_HEAD bytes */
     tsr_real *data;
     size_t bytes;
     int references;
@@ -68,9 +75,9 @@ struct tsr_node {
     double start, work;
     int count;
     bool dead, records, done;
-    tsr_tensor *cotangent;
     unsigned pass; /* backward pass in which a gradient last arrived */
     tsr_node_input *inputs;
+    tsr_tensor cotangent; /* handle of output->gradient while the backward function runs, else its storage is NULL */
 };
 
 typedef struct tsr_scope_record {
@@ -119,6 +126,15 @@ struct tsr_context {
     void *mutate_user;
 };
 
+/* tsr_same_shape without copies. */
+static inline bool tsr_shapes_equal(const tsr_shape *a, const tsr_shape *b)
+{
+    if (a->rank != b->rank) return false;
+    for (int i = 0; i < a->rank && i < TSR_MAX_RANK; i++)
+        if (a->dims[i] != b->dims[i]) return false;
+    return true;
+}
+
 /* ---- functions -------------------------------------------------------------------------------------------------- */
 
 /* Memory from the context's pool, zeroed; on failure an error sticks ("out of memory: WHAT needs N bytes"), NULL. */
@@ -133,17 +149,25 @@ void tsr_fail_memory(tsr_context *ctx, const char *what, size_t bytes);
 tsr_storage *tsr_storage_new(tsr_context *ctx, int64_t size, const char *what); /* values not set */
 void tsr_storage_drop(tsr_context *ctx, tsr_storage *storage);                  /* NULL is fine */
 
-/* A tensor in the current scope around `storage`, whose reference it takes over (dropped on failure); NULL: no memory. */
-tsr_tensor *tsr_tensor_new(tsr_context *ctx, tsr_shape shape, tsr_storage *storage);
+/* A tensor of `size` values in the current scope around `storage`, whose reference it takes over (dropped on failure);
+ * NULL: no memory. */
+tsr_tensor *tsr_tensor_new(tsr_context *ctx, const tsr_shape *shape, int64_t size, tsr_storage *storage);
 /* Checks `shape`, makes storage (values not set) and tensor; NULL after an error. `what` begins the message. */
-tsr_tensor *tsr_tensor_empty(tsr_context *ctx, tsr_shape shape, const char *what);
+tsr_tensor *tsr_tensor_empty(tsr_context *ctx, const tsr_shape *shape, const char *what);
 void tsr_tensor_free(tsr_tensor *t); /* out of its scope's list, if in one, and gone */
+
+/* Frees the tensors of the current scope. */
+void tsr_scope_sweep(tsr_context *ctx);
 
 /* Takes `t` out of its scope: from now on its owner (a model) frees it. */
 void tsr_tensor_own(tsr_tensor *t);
 
 /* Gathered gradient to change in place (clipping), not shared with another; NULL: none, or no memory. */
 tsr_real *tsr_write_gradient(tsr_tensor *t);
+
+/* In a backward function: memory for a gradient of the result's size that is made from the one that arrives: in its
+ * place, where nobody else looks at it. NULL: out of memory. */
+tsr_real *tsr_cotangent_room(tsr_node *n);
 
 void tsr_node_drop(tsr_node *n);                       /* off the tape and freed */
 void tsr_gather(tsr_tensor *t, tsr_storage *gradient); /* adds, taking over the reference */

@@ -1,5 +1,5 @@
-/* The gradient checker. What makes it hard to fool: the cotangent is random (a sum would hide every error of softmax and
- * of the normalisations), the comparison is signed, and every element of every input is moved. */
+/* The gradient checker. What makes it hard to fool: the cotangent is random (a sum would hide every error of softmax
+ * and of the normalisations), the comparison is signed, and every element of every input is moved. */
 #include "core/core_internal.h"
 
 #include <float.h>

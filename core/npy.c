@@ -176,7 +176,7 @@ tsr_tensor *tsr_npy_load(tsr_context *ctx, const char *path)
     array a = {.fortran = false};
     tsr_tensor *t = NULL;
     if (tsr_reader_open(&reader, ctx, path) && read_header(&reader, &a))
-        t = tsr_tensor_empty(ctx, a.shape, "npy");
+        t = tsr_tensor_empty(ctx, &a.shape, "npy");
     if (t && !(a.fortran ? read_fortran(&reader, tsr_write(t), &a, tsr_size(t))
                          : tsr_reader_values(&reader, tsr_write(t), tsr_size(t), a.number))) {
         tsr_tensor_free(t);

@@ -11,25 +11,32 @@ int64_t tsr_grain(double cost)
     return cost >= enough ? 1 : (int64_t)(enough / cost);
 }
 
+static void run_piece(tsr_loop_body body, void *user, int64_t piece, int64_t grain, int64_t count)
+{
+    const int64_t begin = piece * grain, end = begin + grain;
+    body(user, begin, end < count ? end : count);
+}
+
 void tsr_parallel(tsr_context *ctx, int64_t count, int64_t grain, tsr_loop_body body, void *user)
 {
     if (count <= 0) return;
     if (grain < 1) grain = 1;
-    const int64_t pieces = (count - 1) / grain + 1;
-    if (pieces == 1) { /* entering a parallel region, even of one thread, costs half a microsecond */
+    if (count <= grain) {
         body(user, 0, count);
         return;
     }
+    const int64_t pieces = (count - 1) / grain + 1;
 #ifdef _OPENMP
     const int threads = tsr_threads(ctx) < pieces ? tsr_threads(ctx) : (int)pieces;
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    if (threads > 1) { /* entering a parallel region, even of one thread, costs half a microsecond */
+#pragma omp parallel for num_threads(threads) schedule(static)
+        for (int64_t piece = 0; piece < pieces; piece++) run_piece(body, user, piece, grain, count);
+        return;
+    }
 #else
     (void)ctx;
 #endif
-    for (int64_t piece = 0; piece < pieces; piece++) {
-        const int64_t begin = piece * grain;
-        body(user, begin, piece + 1 == pieces ? count : begin + grain);
-    }
+    for (int64_t piece = 0; piece < pieces; piece++) run_piece(body, user, piece, grain, count);
 }
 
 int tsr_parallel_slot(const tsr_context *ctx)

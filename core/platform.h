@@ -1,4 +1,5 @@
-/* All that is asked of a platform beyond ISO C11. Each has a plain-C fallback in platform.c; a port needs nothing else. */
+/* All that is asked of a platform beyond ISO C11. Each has a plain-C fallback in platform.c; a port needs
+ * nothing else. */
 #ifndef TESSERA_CORE_PLATFORM_H
 #define TESSERA_CORE_PLATFORM_H
 

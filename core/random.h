@@ -1,6 +1,6 @@
-/* Random numbers: counter-based (Philox 4x32-10; Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
- * Each draw is addressed by (seed, stream, index) and is the same on every platform, for any number of threads, in any
- * order. There is no state to save. */
+/* Random numbers: counter-based (Philox 4x32-10; Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC
+ * 2011). Each draw is addressed by (seed, stream, index) and is the same on every platform, for any number of threads,
+ * in any order. There is no state to save. */
 #ifndef TESSERA_CORE_RANDOM_H
 #define TESSERA_CORE_RANDOM_H
 

@@ -13,25 +13,18 @@ static size_t node_bytes(int count)
     return sizeof(tsr_node) + (size_t)count * sizeof(tsr_node_input);
 }
 
-static bool check_inputs(tsr_context *ctx, const tsr_op *op, int count, tsr_tensor *const *inputs)
+/* Whether `t` may be input i. */
+static bool usable(tsr_context *ctx, const tsr_op *op, int i, const tsr_tensor *t)
 {
-    if (ctx->failed) return false;
-    for (int i = 0; i < count; i++) {
-        const tsr_tensor *t = inputs[i];
-        if (!t) {
-            if (i < 32 && (op->optional >> i & 1u)) continue;
-            tsr_fail(ctx, "%s: input %d is NULL", op->name, i);
-        } else if (t->ctx != ctx) {
-            tsr_fail(ctx, "%s: input %d belongs to another context", op->name, i);
-        } else if (tsr_is_error(t)) {
-            tsr_fail(ctx, "%s: input %d is the error tensor of an earlier failure", op->name, i);
-        } else if (!t->storage) {
-            tsr_fail(ctx, "%s: input %d, a result of %s, was given back by tsr_backward_releasing", op->name, i,
-                     t->maker ? t->maker : "data");
-        }
-        if (ctx->failed) return false;
-    }
-    return true;
+    if (t && t->ctx == ctx && t->storage && t != &ctx->error_tensor) return true;
+    if (!t && i < 32 && (op->optional >> i & 1u)) return true;
+    if (!t) tsr_fail(ctx, "%s: input %d is NULL", op->name, i);
+    else if (t->ctx != ctx) tsr_fail(ctx, "%s: input %d belongs to another context", op->name, i);
+    else if (t->storage) tsr_fail(ctx, "%s: input %d is the error tensor of an earlier failure", op->name, i);
+    else
+        tsr_fail(ctx, "%s: input %d, a result of %s, was given back by tsr_backward_releasing", op->name, i,
+                 t->maker ? t->maker : "data");
+    return false;
 }
 
 tsr_node *tsr_begin(const tsr_op *op, int count, tsr_tensor *const *inputs)
@@ -39,17 +32,28 @@ tsr_node *tsr_begin(const tsr_op *op, int count, tsr_tensor *const *inputs)
     tsr_context *ctx = NULL;
     for (int i = 0; i < count && !ctx; i++) ctx = tsr_context_of(inputs[i]);
     if (!ctx) return (tsr_node *)&nowhere;
-    if (!check_inputs(ctx, op, count, inputs)) return &ctx->dead;
+    if (ctx->failed) return &ctx->dead;
     tsr_node *n = tsr_pool_take(&ctx->pool, node_bytes(count));
     if (!n) {
         tsr_fail_memory(ctx, op->name, node_bytes(count));
         return &ctx->dead;
     }
-    *n = (tsr_node){.op = op, .ctx = ctx, .count = count, .scratch_mark = ctx->scratch,
-                    .inputs = (tsr_node_input *)(void *)(n + 1)};
+    memset(n, 0, offsetof(tsr_node, cotangent)); /* the large rest is filled in where it is needed */
+    n->cotangent.storage = NULL;
+    n->op = op;
+    n->ctx = ctx;
+    n->count = count;
+    n->scratch_mark = ctx->scratch;
+    n->inputs = (tsr_node_input *)(void *)(n + 1);
+    const bool records = ctx->recording && op->backward;
     for (int i = 0; i < count; i++) {
-        n->inputs[i] = (tsr_node_input){.tensor = inputs[i], .version = inputs[i] ? inputs[i]->storage->version : 0};
-        if (inputs[i] && inputs[i]->needs_grad && ctx->recording && op->backward) n->records = true;
+        tsr_tensor *t = inputs[i];
+        if (!usable(ctx, op, i, t)) {
+            tsr_pool_give(&ctx->pool, n, node_bytes(count));
+            return &ctx->dead;
+        }
+        n->inputs[i] = (tsr_node_input){.tensor = t, .version = t ? t->storage->version : 0};
+        if (t && t->needs_grad) n->records = records;
     }
     if (ctx->options.profile) n->start = tsr_platform_seconds();
     return n;
@@ -94,7 +98,7 @@ tsr_tensor *tsr_reject(tsr_node *n, const char *format, ...)
 tsr_real *tsr_output(tsr_node *n, tsr_shape shape)
 {
     if (n->dead) return NULL;
-    n->output = tsr_tensor_empty(n->ctx, shape, n->op->name);
+    n->output = tsr_tensor_empty(n->ctx, &shape, n->op->name);
     if (!n->output) {
         n->dead = true;
         return NULL;
@@ -105,9 +109,9 @@ tsr_real *tsr_output(tsr_node *n, tsr_shape shape)
 void tsr_output_view(tsr_node *n, int i, tsr_shape shape)
 {
     if (n->dead) return;
-    tsr_storage *storage = n->inputs[i].tensor->storage;
-    storage->references++;
-    n->output = tsr_tensor_new(n->ctx, shape, storage);
+    const tsr_tensor *x = n->inputs[i].tensor;
+    x->storage->references++;
+    n->output = tsr_tensor_new(n->ctx, &shape, x->size, x->storage);
     if (!n->output) n->dead = true;
 }
 
@@ -152,18 +156,16 @@ void tsr_node_drop(tsr_node *n)
 
 /* ---- memory of a call -------------------------------------------------------------------------------------------- */
 
-enum { HEAD = 64 }; /* room for a tsr_piece that keeps what follows aligned */
-
 static tsr_piece *new_piece(tsr_node *n, size_t bytes)
 {
     if (n->dead) return NULL;
-    tsr_piece *piece = bytes < SIZE_MAX / 8 ? tsr_pool_take(&n->ctx->pool, bytes + HEAD) : NULL;
+    tsr_piece *piece = bytes < SIZE_MAX / 8 ? tsr_pool_take(&n->ctx->pool, bytes + TSR_HEAD) : NULL;
     if (!piece) {
         tsr_fail_memory(n->ctx, n->op->name, bytes);
         n->dead = true;
         return NULL;
     }
-    *piece = (tsr_piece){.bytes = bytes + HEAD};
+    *piece = (tsr_piece){.bytes = bytes + TSR_HEAD};
     return piece;
 }
 
@@ -192,12 +194,12 @@ void *tsr_save(tsr_node *n, size_t bytes)
     tsr_piece **last = &n->saved;
     while (*last) last = &(*last)->next;
     *last = piece;
-    return memset((unsigned char *)piece + HEAD, 0, bytes);
+    return memset((unsigned char *)piece + TSR_HEAD, 0, bytes);
 }
 
 void *tsr_saved(const tsr_node *n)
 {
-    return n->dead || !n->saved ? NULL : (unsigned char *)n->saved + HEAD;
+    return n->dead || !n->saved ? NULL : (unsigned char *)n->saved + TSR_HEAD;
 }
 
 void *tsr_scratch(tsr_node *n, size_t bytes)
@@ -206,7 +208,7 @@ void *tsr_scratch(tsr_node *n, size_t bytes)
     if (!piece) return NULL;
     piece->next = n->ctx->scratch;
     n->ctx->scratch = piece;
-    return (unsigned char *)piece + HEAD;
+    return (unsigned char *)piece + TSR_HEAD;
 }
 
 /* ---- looking at a call ------------------------------------------------------------------------------------------- */

@@ -14,15 +14,12 @@ tsr_shape tsr_make_shape(int rank, const int64_t *dims)
 
 bool tsr_same_shape(tsr_shape a, tsr_shape b)
 {
-    if (a.rank != b.rank) return false;
-    for (int i = 0; i < a.rank && i < TSR_MAX_RANK; i++)
-        if (a.dims[i] != b.dims[i]) return false;
-    return true;
+    return tsr_shapes_equal(&a, &b);
 }
 
 int64_t tsr_shape_size(tsr_shape shape)
 {
-    const int64_t most = INT64_MAX / 64; /* so that bytes and small multiples of them fit too */
+    const double most = 0x1p57; /* so that bytes and small multiples of them fit too */
     int64_t size = 1;
     bool empty = false;
     if (shape.rank < 0 || shape.rank > TSR_MAX_RANK) return -1;
@@ -30,7 +27,7 @@ int64_t tsr_shape_size(tsr_shape shape)
         const int64_t dim = shape.dims[i];
         if (dim < 0) return -1;
         if (dim == 0) empty = true;
-        else if (size > most / dim) return -1;
+        else if ((double)size * (double)dim >= most) return -1;
         else size *= dim;
     }
     return empty ? 0 : size;
@@ -42,7 +39,8 @@ tsr_text tsr_shape_text(tsr_shape shape)
     size_t used = 1;
     const int shown = shape.rank < TSR_MAX_RANK ? shape.rank : TSR_MAX_RANK;
     for (int i = 0; i < shown; i++)
-        used += (size_t)snprintf(out.text + used, sizeof out.text - used, i ? ", %lld" : "%lld", (long long)shape.dims[i]);
+        used += (size_t)snprintf(out.text + used, sizeof out.text - used, i ? ", %lld" : "%lld",
+                                 (long long)shape.dims[i]);
     snprintf(out.text + used, sizeof out.text - used, shape.rank > shown ? ", and more]" : "]");
     return out;
 }
@@ -52,14 +50,13 @@ tsr_text tsr_shape_text(tsr_shape shape)
 tsr_storage *tsr_storage_new(tsr_context *ctx, int64_t size, const char *what)
 {
     const bool countable_bytes = (uint64_t)size <= SIZE_MAX / sizeof(tsr_real); /* not so where size_t has 32 bits */
-    const size_t bytes = countable_bytes ? (size_t)size * sizeof(tsr_real) : SIZE_MAX;
-    tsr_storage *storage = tsr_pool_take(&ctx->pool, sizeof *storage);
-    tsr_real *data = storage ? tsr_pool_take(&ctx->pool, bytes) : NULL;
-    if (!data) {
-        if (storage) tsr_pool_give(&ctx->pool, storage, sizeof *storage);
+    const size_t bytes = countable_bytes ? (size_t)size * sizeof(tsr_real) : SIZE_MAX - TSR_HEAD;
+    tsr_storage *storage = tsr_pool_take(&ctx->pool, TSR_HEAD + bytes);
+    if (!storage) {
         tsr_fail_memory(ctx, what, bytes);
         return NULL;
     }
+    tsr_real *data = (tsr_real *)(void *)((unsigned char *)storage + TSR_HEAD);
     *storage = (tsr_storage){.data = data, .bytes = bytes, .references = 1};
     return storage;
 }
@@ -67,17 +64,16 @@ tsr_storage *tsr_storage_new(tsr_context *ctx, int64_t size, const char *what)
 void tsr_storage_drop(tsr_context *ctx, tsr_storage *storage)
 {
     if (!storage || --storage->references > 0) return;
-    tsr_pool_give(&ctx->pool, storage->data, storage->bytes);
-    tsr_pool_give(&ctx->pool, storage, sizeof *storage);
+    tsr_pool_give(&ctx->pool, storage, TSR_HEAD + storage->bytes);
 }
 
 static void link_in(tsr_tensor *t, int depth)
 {
-    tsr_tensor **list = &t->ctx->scopes[depth].tensors;
+    tsr_tensor **list = &t->ctx->scopes[depth].tensors, *next = *list;
     t->depth = depth;
     t->previous = NULL;
-    t->next = *list;
-    if (*list) (*list)->previous = t;
+    t->next = next;
+    if (next) next->previous = t;
     *list = t;
 }
 
@@ -91,7 +87,7 @@ static void link_out(tsr_tensor *t)
     t->depth = TSR_OWNED;
 }
 
-tsr_tensor *tsr_tensor_new(tsr_context *ctx, tsr_shape shape, tsr_storage *storage)
+tsr_tensor *tsr_tensor_new(tsr_context *ctx, const tsr_shape *shape, int64_t size, tsr_storage *storage)
 {
     if (!storage) return NULL;
     tsr_tensor *t = tsr_pool_take(&ctx->pool, sizeof *t);
@@ -100,22 +96,22 @@ tsr_tensor *tsr_tensor_new(tsr_context *ctx, tsr_shape shape, tsr_storage *stora
         tsr_fail_memory(ctx, "a tensor", sizeof *t);
         return NULL;
     }
-    *t = (tsr_tensor){.ctx = ctx, .storage = storage, .shape = shape, .size = tsr_shape_size(shape)};
+    *t = (tsr_tensor){.ctx = ctx, .storage = storage, .shape = *shape, .size = size};
     link_in(t, ctx->depth);
     ctx->pool.statistics.live_tensors++;
     return t;
 }
 
-tsr_tensor *tsr_tensor_empty(tsr_context *ctx, tsr_shape shape, const char *what)
+tsr_tensor *tsr_tensor_empty(tsr_context *ctx, const tsr_shape *shape, const char *what)
 {
     if (!ctx || ctx->failed) return NULL;
-    const int64_t size = tsr_shape_size(shape);
+    const int64_t size = tsr_shape_size(*shape);
     if (size < 0) {
         tsr_fail(ctx, "%s: %s is not a shape (at most %d dimensions, none negative, size within memory)", what,
-                 tsr_shape_text(shape).text, TSR_MAX_RANK);
+                 tsr_shape_text(*shape).text, TSR_MAX_RANK);
         return NULL;
     }
-    return tsr_tensor_new(ctx, shape, tsr_storage_new(ctx, size, what));
+    return tsr_tensor_new(ctx, shape, size, tsr_storage_new(ctx, size, what));
 }
 
 void tsr_tensor_free(tsr_tensor *t)
@@ -157,7 +153,7 @@ tsr_real *tsr_write(tsr_tensor *t)
 
 tsr_tensor *tsr_full(tsr_context *ctx, tsr_shape shape, double value)
 {
-    tsr_tensor *t = tsr_tensor_empty(ctx, shape, "full");
+    tsr_tensor *t = tsr_tensor_empty(ctx, &shape, "full");
     if (!t) return tsr_error_tensor(ctx);
     for (int64_t i = 0; i < t->size; i++) t->storage->data[i] = (tsr_real)value;
     return t;
@@ -165,7 +161,7 @@ tsr_tensor *tsr_full(tsr_context *ctx, tsr_shape shape, double value)
 
 tsr_tensor *tsr_zeros(tsr_context *ctx, tsr_shape shape)
 {
-    tsr_tensor *t = tsr_tensor_empty(ctx, shape, "zeros");
+    tsr_tensor *t = tsr_tensor_empty(ctx, &shape, "zeros");
     if (!t) return tsr_error_tensor(ctx);
     memset(t->storage->data, 0, t->storage->bytes);
     return t;
@@ -174,7 +170,7 @@ tsr_tensor *tsr_zeros(tsr_context *ctx, tsr_shape shape)
 tsr_tensor *tsr_values(tsr_context *ctx, tsr_shape shape, const tsr_real *values)
 {
     if (!values && tsr_shape_size(shape) > 0) return tsr_fail(ctx, "values: no values were given (NULL)");
-    tsr_tensor *t = tsr_tensor_empty(ctx, shape, "values");
+    tsr_tensor *t = tsr_tensor_empty(ctx, &shape, "values");
     if (!t) return tsr_error_tensor(ctx);
     if (t->size > 0) memcpy(t->storage->data, values, t->storage->bytes);
     return t;
@@ -196,7 +192,7 @@ static void draw_body(void *user, int64_t begin, int64_t end)
 
 static tsr_tensor *drawn(tsr_context *ctx, tsr_shape shape, draw_job job, const char *what)
 {
-    tsr_tensor *t = tsr_tensor_empty(ctx, shape, what);
+    tsr_tensor *t = tsr_tensor_empty(ctx, &shape, what);
     if (!t) return tsr_error_tensor(ctx);
     job.out = t->storage->data;
     tsr_parallel(ctx, t->size, tsr_grain(100), draw_body, &job);
@@ -220,7 +216,8 @@ tsr_tensor *tsr_arange(tsr_context *ctx, double begin, double end, double step)
     const double count = ceil((end - begin) / step);
     if (!(step != 0) || !(fabs(count) < 1e15))
         return tsr_fail(ctx, "arange: from %g to %g by %g is no finite number of values", begin, end, step);
-    tsr_tensor *t = tsr_tensor_empty(ctx, TSR_SHAPE(count > 0 ? (int64_t)count : 0), "arange");
+    const tsr_shape shape = TSR_SHAPE(count > 0 ? (int64_t)count : 0);
+    tsr_tensor *t = tsr_tensor_empty(ctx, &shape, "arange");
     if (!t) return tsr_error_tensor(ctx);
     for (int64_t i = 0; i < t->size; i++) t->storage->data[i] = (tsr_real)(begin + (double)i * step);
     return t;

@@ -66,8 +66,8 @@ double tsr_item(const tsr_tensor *t);
 bool tsr_copy_out(const tsr_tensor *t, tsr_real *values, int64_t count);
 bool tsr_copy_in(tsr_tensor *t, const tsr_real *values, int64_t count);
 
-/* Where to write the values of data directly, under the rule of tsr_copy_in; NULL after an error, and for a tensor that an op
- * computed (an error). */
+/* Where to write the values of data directly, under the rule of tsr_copy_in; NULL after an error, and for a tensor that
+ * an op computed (an error). */
 tsr_real *tsr_write(tsr_tensor *t);
 
 /* Writes shape and values for people; long axes are abbreviated. */

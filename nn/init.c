@@ -23,8 +23,8 @@ static void draw(tsr_real *x, int64_t size, tsr_rng rng, const tsr_init *drawn)
     }
 }
 
-/* Rows (or columns, if these are fewer) made orthonormal by Gram and Schmidt's process, twice over for the sake of rounding.
- * x[i * row + k * step] is element k of vector i. */
+/* Rows (or columns, if these are fewer) made orthonormal by Gram and Schmidt's process, twice over for the sake of
+ * rounding. x[i * row + k * step] is element k of vector i. */
 static void orthonormalise(tsr_real *x, int64_t vectors, int64_t length, int64_t row, int64_t step)
 {
     for (int64_t i = 0; i < vectors; i++)
@@ -69,7 +69,9 @@ void tsr_initialise(tsr_model *m, tsr_entry *entry, const tsr_init *init)
     case TSR_INIT_KAIMING_NORMAL:
     case TSR_INIT_XAVIER_NORMAL: draw(x, size, rng, &(tsr_init){.kind = TSR_INIT_NORMAL, .gain = deviation}); break;
     case TSR_INIT_NORMAL:
-    case TSR_INIT_UNIFORM: draw(x, size, rng, &(tsr_init){.kind = init->kind, .gain = gain, .value = init->value}); break;
+    case TSR_INIT_UNIFORM:
+        draw(x, size, rng, &(tsr_init){.kind = init->kind, .gain = gain, .value = init->value});
+        break;
     case TSR_INIT_CONSTANT:
         for (int64_t i = 0; i < size; i++) x[i] = (tsr_real)init->value;
         break;

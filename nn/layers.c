@@ -2,8 +2,6 @@
 #include "nn/nn_internal.h"
 #include "ops/ops_internal.h"
 
-#include <math.h>
-
 /* What a layer returns where it cannot go on. */
 static tsr_tensor *failed(const tsr_tensor *x)
 {
@@ -22,60 +20,52 @@ static tsr_tensor *leave_with(tsr_model *m, tsr_tensor *y)
     return y;
 }
 
-/* PyTorch's start of linear and convolutional layers: uniform within 1 / sqrt(fan_in). */
-static const tsr_init *or_default(const tsr_init *init, tsr_init *room, double fan_in)
-{
-    *room = (tsr_init){.kind = TSR_INIT_UNIFORM, .gain = fan_in > 0 ? 1 / sqrt(fan_in) : (double)TSR_ZERO};
-    return init ? init : room;
-}
-
 typedef struct layer_parameters {
     tsr_tensor *weight, *bias; /* bias NULL: left out */
 } layer_parameters;
 
-static layer_parameters weight_and_bias(tsr_model *m, const tsr_request *weight, tsr_shape bias_shape,
-                                        const tsr_conv_options *options)
+static const tsr_conv_options no_conv_options = {0};
+
+static layer_parameters weight_and_bias(tsr_model *m, const tsr_request *weight, const tsr_shape *bias, bool no_bias,
+                                        const tsr_init *bias_init)
 {
-    double fan_in = 1;
-    for (int i = 0; i < weight->memory.rank - 1; i++) fan_in *= (double)weight->memory.dims[i];
-    tsr_init room;
-    layer_parameters p = {0};
-    p.weight = tsr_layer_parameter(m, weight, or_default(options->weight_init, &room, fan_in));
-    if (!options->no_bias)
-        p.bias = tsr_layer_parameter(m, &(tsr_request){"bias", bias_shape, tsr_layout_plain(bias_shape), true},
-                                     or_default(options->bias_init, &room, fan_in));
+    layer_parameters p = {.weight = tsr_find_tensor(m, weight)};
+    if (no_bias) return p;
+    p.bias = tsr_find_tensor(m, &(tsr_request){.name = "bias", .shape = bias, .init = bias_init, .fan = weight->fan});
     return p;
 }
 
 /* ---- linear ---------------------------------------------------------------------------------------------------------- */
 
-/* Memory [S... * C, O], file [O, C * S...]: as a kernel over the spatial axes. */
-static tsr_request linear_weight(tsr_shape x, int64_t inputs, int64_t features)
+/* Memory [S... * C, O], file [O, C * S...]: as a kernel over the spatial axes of the input. */
+static tsr_layout linear_layout(const tsr_shape *memory, const tsr_shape *x)
 {
-    tsr_shape kernel = {.rank = x.rank};
-    for (int i = 1; i < x.rank; i++) kernel.dims[i - 1] = x.dims[i];
-    kernel.dims[x.rank - 1] = features;
-    tsr_request request = {"weight", TSR_SHAPE(inputs, features), tsr_layout_kernel(kernel), true};
-    request.layout.stored = TSR_SHAPE(features, inputs);
-    return request;
+    tsr_shape kernel = {.rank = x->rank};
+    for (int i = 1; i < x->rank; i++) kernel.dims[i - 1] = x->dims[i];
+    kernel.dims[x->rank - 1] = memory->dims[1];
+    tsr_layout layout = tsr_layout_kernel(&kernel, NULL);
+    layout.stored = TSR_SHAPE(memory->dims[1], memory->dims[0]);
+    return layout;
 }
 
-tsr_tensor *tsr_nn_linear(tsr_model *m, const char *name, tsr_tensor *x, int64_t features, const tsr_linear_options *options)
+tsr_tensor *tsr_nn_linear(tsr_model *m, const char *name, tsr_tensor *x, int64_t features,
+                          const tsr_linear_options *options)
 {
-    const tsr_linear_options o = options ? *options : (tsr_linear_options){0};
+    static const tsr_linear_options no_options = {0};
+    const tsr_linear_options *o = options ? options : &no_options;
     if (!ready(m, x)) return failed(x);
-    if (tsr_rank(x) < 2 || features < 1)
+    if (x->shape.rank < 2 || features < 1)
         return tsr_fail(m->ctx, "linear \"%s\": input %s needs a batch axis and features, and %lld features out", name,
                         tsr_shape_text(x->shape).text, (long long)features);
-    const int64_t batch = x->shape.dims[0];
-    int64_t inputs = 1;
-    for (int i = 1; i < x->shape.rank; i++) inputs *= x->shape.dims[i];
+    tsr_shape shape = {.rank = 2, .dims = {1, features}};
+    for (int i = 1; i < x->shape.rank; i++) shape.dims[0] *= x->shape.dims[i];
+    const tsr_shape bias = {.rank = 1, .dims = {features}};
+    const tsr_request weight = {.name = "weight", .shape = &shape, .layout = linear_layout, .input = &x->shape,
+                                .init = o->weight_init, .fan = &shape};
     tsr_enter(m, name);
-    const tsr_request weight = linear_weight(x->shape, inputs, features);
-    const tsr_conv_options both = {.no_bias = o.no_bias, .weight_init = o.weight_init, .bias_init = o.bias_init};
-    const layer_parameters p = weight_and_bias(m, &weight, TSR_SHAPE(features), &both);
-    if (x->shape.rank > 2) x = tsr_reshape(x, TSR_SHAPE(batch, inputs));
-    return leave_with(m, tsr_linear(x, p.weight, p.bias, &o));
+    const layer_parameters p = weight_and_bias(m, &weight, &bias, o->no_bias, o->bias_init);
+    if (x->shape.rank > 2) x = tsr_reshape(x, TSR_SHAPE(x->shape.dims[0], shape.dims[0]));
+    return leave_with(m, tsr_linear(x, p.weight, p.bias, o));
 }
 
 tsr_tensor *tsr_nn_maxout(tsr_model *m, const char *name, tsr_tensor *x, int64_t features, int pieces)
@@ -101,7 +91,8 @@ static tsr_shape kernel_shape(tsr_model *m, const tsr_tensor *x, const tsr_conv_
         shape.dims[i] = o->kernel[i];
     }
     if (!good) {
-        tsr_fail(m->ctx, "%s \"%s\": input %s with kernel [%d, %d, %d] to %lld channels: needs 1 to 3 spatial axes, a kernel for "
+        tsr_fail(m->ctx,
+                 "%s \"%s\": input %s with kernel [%d, %d, %d] to %lld channels: needs 1 to 3 spatial axes, a kernel for "
                  "each, and channels that the groups divide", want.what, want.name, tsr_shape_text(x->shape).text,
                  o->kernel[0], o->kernel[1], o->kernel[2], (long long)want.out);
         return TSR_SCALAR;
@@ -111,66 +102,80 @@ static tsr_shape kernel_shape(tsr_model *m, const tsr_tensor *x, const tsr_conv_
     return shape;
 }
 
-tsr_tensor *tsr_nn_conv(tsr_model *m, const char *name, tsr_tensor *x, int64_t channels, const tsr_conv_options *options)
+static layer_parameters kernel_and_bias(tsr_model *m, const tsr_shape *kernel, int64_t channels,
+                                        const tsr_conv_options *o)
 {
-    const tsr_conv_options o = options ? *options : (tsr_conv_options){0};
+    const tsr_shape bias = {.rank = 1, .dims = {channels}};
+    const tsr_request weight = {.name = "weight", .shape = kernel, .layout = tsr_layout_kernel, .init = o->weight_init,
+                                .fan = kernel};
+    return weight_and_bias(m, &weight, &bias, o->no_bias, o->bias_init);
+}
+
+tsr_tensor *tsr_nn_conv(tsr_model *m, const char *name, tsr_tensor *x, int64_t channels,
+                        const tsr_conv_options *options)
+{
+    const tsr_conv_options *o = options ? options : &no_conv_options;
     if (!ready(m, x)) return failed(x);
-    const int groups = tsr_default_int(o.groups, 1);
+    const int groups = tsr_default_int(o->groups, 1);
     const int64_t in = groups > 0 && tsr_dim(x, -1) % groups == 0 ? tsr_dim(x, -1) / groups : 0;
-    const tsr_shape shape = kernel_shape(m, x, &o, (kernel_request){"conv", name, in, channels});
+    const tsr_shape shape = kernel_shape(m, x, o, (kernel_request){"conv", name, in, channels});
     if (m->ctx->failed) return failed(x);
     tsr_enter(m, name);
-    const tsr_request weight = {"weight", shape, tsr_layout_kernel(shape), true};
-    const layer_parameters p = weight_and_bias(m, &weight, TSR_SHAPE(channels), &o);
-    return leave_with(m, tsr_conv(x, p.weight, p.bias, &o));
+    const layer_parameters p = kernel_and_bias(m, &shape, channels, o);
+    return leave_with(m, tsr_conv(x, p.weight, p.bias, o));
 }
 
 tsr_tensor *tsr_nn_conv_transpose(tsr_model *m, const char *name, tsr_tensor *x, int64_t channels,
                                   const tsr_conv_options *options)
 {
-    const tsr_conv_options o = options ? *options : (tsr_conv_options){0};
+    const tsr_conv_options *o = options ? options : &no_conv_options;
     if (!ready(m, x)) return failed(x);
-    const int groups = tsr_default_int(o.groups, 1);
+    const int groups = tsr_default_int(o->groups, 1);
     const int64_t in = groups > 0 && channels % groups == 0 ? channels / groups : 0;
-    const tsr_shape shape = kernel_shape(m, x, &o, (kernel_request){"conv_transpose", name, in, tsr_dim(x, -1)});
+    const tsr_shape shape = kernel_shape(m, x, o, (kernel_request){"conv_transpose", name, in, tsr_dim(x, -1)});
     if (m->ctx->failed) return failed(x);
     tsr_enter(m, name);
-    const tsr_request weight = {"weight", shape, tsr_layout_kernel(shape), true};
-    const layer_parameters p = weight_and_bias(m, &weight, TSR_SHAPE(channels), &o);
-    return leave_with(m, tsr_conv_transpose(x, p.weight, p.bias, &o));
+    const layer_parameters p = kernel_and_bias(m, &shape, channels, o);
+    return leave_with(m, tsr_conv_transpose(x, p.weight, p.bias, o));
 }
 
 /* Output length of a window along one axis; 0 where there is none. */
 static int64_t positions(int64_t length, const tsr_conv_options *o, int axis)
 {
-    const int64_t before = tsr_default_int(o->padding[axis], 0), after = tsr_default_int(o->padding_end[axis], (int)before);
+    const int before = tsr_default_int(o->padding[axis], 0), after = tsr_default_int(o->padding_end[axis], before);
     const int64_t stride = tsr_default_int(o->stride[axis], 1), room = length + before + after - o->kernel[axis];
     return room < 0 || stride < 1 ? 0 : room / stride + 1;
+}
+
+/* Memory [H', W', KH, KW, I, O], file [H', W', O, I, KH, KW]. */
+static tsr_layout local_layout(const tsr_shape *memory, const tsr_shape *input)
+{
+    const int64_t *d = memory->dims;
+    const tsr_shape view = TSR_SHAPE(d[0], d[1], d[5], d[4], d[2], d[3]);
+    (void)input;
+    return (tsr_layout){.stored = view, .view = view, .order = {0, 1, 4, 5, 3, 2}};
 }
 
 tsr_tensor *tsr_nn_locally_connected(tsr_model *m, const char *name, tsr_tensor *x, int64_t channels,
                                      const tsr_conv_options *options)
 {
-    const tsr_conv_options o = options ? *options : (tsr_conv_options){0};
+    const tsr_conv_options *o = options ? options : &no_conv_options;
     if (!ready(m, x)) return failed(x);
     const int64_t in = tsr_dim(x, -1);
-    const tsr_shape kernel = kernel_shape(m, x, &o, (kernel_request){"locally_connected", name, in, channels});
+    const tsr_shape kernel = kernel_shape(m, x, o, (kernel_request){"locally_connected", name, in, channels});
     if (m->ctx->failed) return failed(x);
-    const int64_t height = positions(tsr_dim(x, 1), &o, 0), width = positions(tsr_dim(x, 2), &o, 1);
+    const int64_t height = positions(tsr_dim(x, 1), o, 0), width = positions(tsr_dim(x, 2), o, 1);
     if (tsr_rank(x) != 4 || height < 1 || width < 1)
         return tsr_fail(m->ctx, "locally_connected \"%s\": input %s with kernel [%d, %d] has no output", name,
-                        tsr_shape_text(x->shape).text, o.kernel[0], o.kernel[1]);
+                        tsr_shape_text(x->shape).text, o->kernel[0], o->kernel[1]);
     const tsr_shape shape = TSR_SHAPE(height, width, kernel.dims[0], kernel.dims[1], in, channels);
-    const tsr_shape view = TSR_SHAPE(height, width, channels, in, kernel.dims[0], kernel.dims[1]);
+    const tsr_shape bias = TSR_SHAPE(height, width, channels);
+    const tsr_request weight = {.name = "weight", .shape = &shape, .layout = local_layout, .init = o->weight_init,
+                                .fan = &kernel}; /* of one position, not of the whole */
     tsr_enter(m, name);
-    const tsr_layout layout = {.stored = view, .view = view, .order = {0, 1, 4, 5, 3, 2}};
-    const tsr_request weight = {"weight", shape, layout, true};
-    tsr_init room; /* the fan of one position, not of the whole */
-    tsr_conv_options with_init = o;
-    with_init.weight_init = or_default(o.weight_init, &room, (double)(kernel.dims[0] * kernel.dims[1] * in));
-    if (!with_init.bias_init) with_init.bias_init = with_init.weight_init;
-    const layer_parameters p = weight_and_bias(m, &weight, TSR_SHAPE(height, width, channels), &with_init);
-    return leave_with(m, tsr_locally_connected(x, p.weight, p.bias, &o));
+    const layer_parameters p = weight_and_bias(m, &weight, &bias, o->no_bias,
+                                               o->bias_init ? o->bias_init : o->weight_init);
+    return leave_with(m, tsr_locally_connected(x, p.weight, p.bias, o));
 }
 
 /* ---- normalisation ------------------------------------------------------------------------------------------------------ */
@@ -180,7 +185,8 @@ static const tsr_init ones = {.kind = TSR_INIT_CONSTANT, .value = 1}, zeros = {.
 static layer_parameters scale_and_shift(tsr_model *m, tsr_shape shape, bool no_affine)
 {
     if (no_affine) return (layer_parameters){0};
-    return (layer_parameters){tsr_parameter_init(m, "weight", shape, &ones), tsr_parameter_init(m, "bias", shape, &zeros)};
+    return (layer_parameters){.weight = tsr_parameter_init(m, "weight", shape, &ones),
+                              .bias = tsr_parameter_init(m, "bias", shape, &zeros)};
 }
 
 tsr_tensor *tsr_nn_batch_norm(tsr_model *m, const char *name, tsr_tensor *x, const tsr_norm_options *options)
@@ -202,14 +208,16 @@ tsr_tensor *tsr_nn_layer_norm(tsr_model *m, const char *name, tsr_tensor *x, con
     if (!ready(m, x)) return failed(x);
     const int axes = tsr_default_int(o.axes, 1);
     if (axes < 1 || axes > tsr_rank(x))
-        return tsr_fail(m->ctx, "layer_norm \"%s\": input %s has no %d trailing axes", name, tsr_shape_text(x->shape).text, axes);
+        return tsr_fail(m->ctx, "layer_norm \"%s\": input %s has no %d trailing axes", name,
+                        tsr_shape_text(x->shape).text, axes);
     const tsr_shape shape = tsr_make_shape(axes, x->shape.dims + x->shape.rank - axes);
     tsr_enter(m, name);
     const layer_parameters p = scale_and_shift(m, shape, o.no_affine);
     return leave_with(m, tsr_layer_norm(x, p.weight, p.bias, &o));
 }
 
-tsr_tensor *tsr_nn_group_norm(tsr_model *m, const char *name, tsr_tensor *x, int groups, const tsr_norm_options *options)
+tsr_tensor *tsr_nn_group_norm(tsr_model *m, const char *name, tsr_tensor *x, int groups,
+                              const tsr_norm_options *options)
 {
     const tsr_norm_options o = options ? *options : (tsr_norm_options){0};
     if (!ready(m, x)) return failed(x);

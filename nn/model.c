@@ -1,6 +1,7 @@
 /* The model: a bag of named parameters, found through a tree of name parts. */
 #include "nn/nn_internal.h"
 
+#include <math.h>
 #include <string.h>
 
 /* ---- small tools --------------------------------------------------------------------------------------------------- */
@@ -201,20 +202,11 @@ static bool is_frozen(const tsr_model *m, const char *name)
     return frozen;
 }
 
-static bool fits(tsr_model *m, const tsr_entry *entry, tsr_shape shape)
+static tsr_layout plain_layout(const tsr_shape *shape)
 {
-    if (tsr_same_shape(entry->tensor->shape, shape)) return true;
-    tsr_fail(m->ctx, "model: \"%s\" is %s and is asked for as %s", entry->name,
-             tsr_shape_text(entry->tensor->shape).text, tsr_shape_text(shape).text);
-    return false;
-}
-
-/* A tensor outside of all scopes, values not set. */
-static tsr_tensor *owned_tensor(tsr_context *ctx, tsr_shape shape, const char *name)
-{
-    tsr_tensor *t = tsr_tensor_empty(ctx, shape, name);
-    if (t) tsr_tensor_own(t);
-    return t;
+    tsr_layout layout = {.stored = *shape, .view = *shape};
+    for (int i = 0; i < TSR_MAX_RANK; i++) layout.order[i] = i;
+    return layout;
 }
 
 static tsr_entry *make_entry(tsr_model *m, const tsr_request *request, tsr_part *part, bool *made)
@@ -222,12 +214,13 @@ static tsr_entry *make_entry(tsr_model *m, const tsr_request *request, tsr_part 
     tsr_context *ctx = m->ctx;
     tsr_entry *entry = tsr_allocate(ctx, sizeof *entry, "a parameter");
     if (!entry) return NULL;
-    entry->layout = request->layout;
-    entry->is_parameter = request->is_parameter;
+    entry->layout = request->layout ? request->layout(request->shape, request->input) : plain_layout(request->shape);
+    entry->is_parameter = !request->is_buffer;
     entry->name = full_name(m, part);
     tsr_waiting *waiting = entry->name ? tsr_find_waiting(m, entry->name) : NULL;
     if (entry->name && !waiting && m->sealed) tsr_fail_unknown(m, entry->name);
-    if (!ctx->failed) entry->tensor = owned_tensor(ctx, request->memory, entry->name);
+    entry->tensor = tsr_tensor_empty(ctx, request->shape, entry->name); /* NULL after an error */
+    if (entry->tensor) tsr_tensor_own(entry->tensor);
     if (!entry->tensor || (waiting && !tsr_take_values(m, entry, waiting)) || !tsr_list_add(ctx, &m->entries, entry)) {
         free_entry(ctx, entry);
         return NULL;
@@ -259,26 +252,37 @@ tsr_entry *tsr_find_entry(tsr_model *m, const tsr_request *request, bool *made)
     if (!part) return NULL;
     if (!part->entry) part->entry = entry_elsewhere(m, part);
     if (m->ctx->failed) return NULL;
-    if (part->entry) return fits(m, part->entry, request->memory) ? part->entry : NULL;
-    return make_entry(m, request, part, made);
+    if (!part->entry) return make_entry(m, request, part, made);
+    const tsr_shape *shape = &part->entry->tensor->shape;
+    if (tsr_shapes_equal(shape, request->shape)) return part->entry;
+    tsr_fail(m->ctx, "model: \"%s\" is %s and is asked for as %s", part->entry->name, tsr_shape_text(*shape).text,
+             tsr_shape_text(*request->shape).text);
+    return NULL;
 }
 
-tsr_tensor *tsr_layer_parameter(tsr_model *m, const tsr_request *request, const tsr_init *init)
+tsr_tensor *tsr_find_tensor(tsr_model *m, const tsr_request *request)
 {
     bool made;
     tsr_entry *entry = tsr_find_entry(m, request, &made);
     if (!entry) return m ? tsr_error_tensor(m->ctx) : NULL;
-    if (made) tsr_initialise(m, entry, init);
+    if (!made) return entry->tensor;
+    tsr_init standard = {.kind = TSR_INIT_UNIFORM};
+    if (!request->init) {
+        double fan_in = 1;
+        for (int i = 0; i < request->fan->rank - 1; i++) fan_in *= (double)request->fan->dims[i];
+        standard.gain = fan_in > 0 ? 1 / sqrt(fan_in) : (double)TSR_ZERO;
+    }
+    tsr_initialise(m, entry, request->init ? request->init : &standard);
     return entry->tensor;
 }
 
 tsr_tensor *tsr_parameter(tsr_model *m, const char *name, tsr_tensor *initial)
 {
     if (!m || tsr_is_error(initial)) return m ? tsr_error_tensor(m->ctx) : NULL;
-    if (initial->ctx != m->ctx) return tsr_fail(m->ctx, "parameter: \"%s\" starts from a tensor of another context", name);
+    if (initial->ctx != m->ctx)
+        return tsr_fail(m->ctx, "parameter: \"%s\" starts from a tensor of another context", name);
     bool made;
-    const tsr_request request = {name, initial->shape, tsr_layout_plain(initial->shape), true};
-    tsr_entry *entry = tsr_find_entry(m, &request, &made);
+    tsr_entry *entry = tsr_find_entry(m, &(tsr_request){.name = name, .shape = &initial->shape}, &made);
     if (!entry) return tsr_error_tensor(m->ctx);
     const tsr_real *values = made ? tsr_data(initial) : NULL;
     if (values) memcpy(entry->tensor->storage->data, values, entry->tensor->storage->bytes);
@@ -288,13 +292,13 @@ tsr_tensor *tsr_parameter(tsr_model *m, const char *name, tsr_tensor *initial)
 tsr_tensor *tsr_parameter_init(tsr_model *m, const char *name, tsr_shape shape, const tsr_init *init)
 {
     const tsr_init zeros = {.kind = TSR_INIT_CONSTANT};
-    return tsr_layer_parameter(m, &(tsr_request){name, shape, tsr_layout_plain(shape), true}, init ? init : &zeros);
+    return tsr_find_tensor(m, &(tsr_request){.name = name, .shape = &shape, .init = init ? init : &zeros});
 }
 
 tsr_tensor *tsr_buffer(tsr_model *m, const char *name, tsr_shape shape, double value)
 {
-    return tsr_layer_parameter(m, &(tsr_request){name, shape, tsr_layout_plain(shape), false},
-                               &(tsr_init){.kind = TSR_INIT_CONSTANT, .value = value});
+    const tsr_init init = {.kind = TSR_INIT_CONSTANT, .value = value};
+    return tsr_find_tensor(m, &(tsr_request){.name = name, .shape = &shape, .is_buffer = true, .init = &init});
 }
 
 void tsr_freeze(tsr_model *m, const char *prefix, bool frozen)

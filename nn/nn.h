@@ -1,9 +1,9 @@
 /* The public header of nn/: what owns parameters.
  *
- * A network is a C function; a model is its bag of named parameters. A layer call makes its parameters at first use (shapes
- * from its input, values from seed and name, so that order changes nothing) and finds them by name afterwards. A block
- * called twice under one name is a Siamese net; a block in a loop under numbered names is a deep one. The names are the
- * keys of the weight file, and PyTorch's: "block.conv.weight", "running_mean". */
+ * A network is a C function; a model is its bag of named parameters. A layer call makes its parameters at first use
+ * (shapes from its input, values from seed and name, so that order changes nothing) and finds them by name afterwards.
+ * A block called twice under one name is a Siamese net; a block in a loop under numbered names is a deep one. The names
+ * are the keys of the weight file, and PyTorch's: "block.conv.weight", "running_mean". */
 #ifndef TESSERA_NN_NN_H
 #define TESSERA_NN_NN_H
 
@@ -48,14 +48,15 @@ typedef struct tsr_init {
     double value; /* default 0 */
 } tsr_init;
 
-/* The parameter of this name and shape; [..., I, O] has fan_in size / O and fan_out size / I. init may be NULL: zeros. */
+/* The parameter of this name and shape; [..., I, O] has fan_in size / O and fan_out size / I. init may be
+ * NULL: zeros. */
 tsr_tensor *tsr_parameter_init(tsr_model *m, const char *name, tsr_shape shape, const tsr_init *init);
 
 /* A tensor that is saved with the model and not trained, such as a running mean. */
 tsr_tensor *tsr_buffer(tsr_model *m, const char *name, tsr_shape shape, double value);
 
-/* Parameters whose names begin with the whole parts of `prefix` ("": all) get no gradient from now on, or get one again.
- * May come before they exist; the last call that fits a name holds. */
+/* Parameters whose names begin with the whole parts of `prefix` ("": all) get no gradient from now on, or get one
+ * again. May come before they exist; the last call that fits a name holds. */
 void tsr_freeze(tsr_model *m, const char *prefix, bool frozen);
 
 /* What is there: parameters and buffers in order of first use. */
@@ -72,11 +73,15 @@ int64_t tsr_parameter_count(const tsr_model *m);
  * Parameters are called NAME.weight and NAME.bias, as in PyTorch, and start as they do there (uniform within
  * 1 / sqrt(fan_in)) unless the options say otherwise. In files they have PyTorch's layout, in memory ours. */
 
-/* x [N, S..., C] is flattened to [N, F]; weight [F, features] (in files [features, F] in PyTorch's flattening order). */
-tsr_tensor *tsr_nn_linear(tsr_model *m, const char *name, tsr_tensor *x, int64_t features, const tsr_linear_options *options);
+/* x [N, S..., C] is flattened to [N, F]; weight [F, features] (in files [features, F] in PyTorch's
+ * flattening order). */
+tsr_tensor *tsr_nn_linear(tsr_model *m, const char *name, tsr_tensor *x, int64_t features,
+                          const tsr_linear_options *options);
 
-/* One to three spatial axes as x has; options.kernel is required. Weight [K..., I / groups, O]; in files [O, I / groups, K...]. */
-tsr_tensor *tsr_nn_conv(tsr_model *m, const char *name, tsr_tensor *x, int64_t channels, const tsr_conv_options *options);
+/* One to three spatial axes as x has; options.kernel is required. Weight [K..., I / groups, O]; in files [O, I /
+ * groups, K...]. */
+tsr_tensor *tsr_nn_conv(tsr_model *m, const char *name, tsr_tensor *x, int64_t channels,
+                        const tsr_conv_options *options);
 /* Weight [K..., O / groups, I]; in files [I, O / groups, K...]. */
 tsr_tensor *tsr_nn_conv_transpose(tsr_model *m, const char *name, tsr_tensor *x, int64_t channels,
                                   const tsr_conv_options *options);
@@ -87,7 +92,8 @@ tsr_tensor *tsr_nn_locally_connected(tsr_model *m, const char *name, tsr_tensor 
 /* weight, bias (unless no_affine), running_mean, running_var. Evaluates where the model does. */
 tsr_tensor *tsr_nn_batch_norm(tsr_model *m, const char *name, tsr_tensor *x, const tsr_norm_options *options);
 tsr_tensor *tsr_nn_layer_norm(tsr_model *m, const char *name, tsr_tensor *x, const tsr_norm_options *options);
-tsr_tensor *tsr_nn_group_norm(tsr_model *m, const char *name, tsr_tensor *x, int groups, const tsr_norm_options *options);
+tsr_tensor *tsr_nn_group_norm(tsr_model *m, const char *name, tsr_tensor *x, int groups,
+                              const tsr_norm_options *options);
 tsr_tensor *tsr_nn_instance_norm(tsr_model *m, const char *name, tsr_tensor *x, const tsr_norm_options *options);
 
 /* One slope for all channels, or one each; starts at 0.25. */
@@ -109,7 +115,8 @@ bool tsr_summary(tsr_model *m, tsr_network net, tsr_tensor *x, FILE *out);
 
 /* ---- files ----------------------------------------------------------------------------------------------------------- */
 
-/* A line of text that goes into the weight file with the model (its kind, its input size, ...), and comes back from it. */
+/* A line of text that goes into the weight file with the model (its kind, its input size, ...), and comes back
+ * from it. */
 void tsr_set_text(tsr_model *m, const char *key, const char *value);
 const char *tsr_text_of(const tsr_model *m, const char *key); /* NULL: there is none */
 
@@ -120,8 +127,8 @@ typedef struct tsr_load_options {
     bool lenient; /* names the file lacks start fresh; default: the model is sealed, and they are an error */
 } tsr_load_options;
 
-/* Reads weights. Parameters that exist take them at once; the others wait in the file's layout for the layer that claims
- * them. A shape that does not fit is an error that names the tensor and both shapes. */
+/* Reads weights. Parameters that exist take them at once; the others wait in the file's layout for the layer that
+ * claims them. A shape that does not fit is an error that names the tensor and both shapes. */
 bool tsr_model_load(tsr_model *m, const char *path, const tsr_load_options *options);
 
 /* After the first run: false, and an error that lists them, where names of the file were claimed by no layer. */

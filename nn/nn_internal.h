@@ -5,15 +5,17 @@
 #include "core/core_internal.h"
 #include "nn/nn.h"
 
-/* How values lie in a file: an array of shape `stored`, seen as `view`; axis i in memory is axis order[i] of the view. */
+/* How values lie in a file: an array of shape `stored`, seen as `view`; axis i in memory is axis order[i] of
+ * the view. */
 typedef struct tsr_layout {
     tsr_shape stored, view;
     int order[TSR_MAX_RANK];
 } tsr_layout;
 
-tsr_layout tsr_layout_plain(tsr_shape shape);
+/* Makes a layout from the shape in memory and, where that is not enough, what the layer reads. */
+typedef tsr_layout (*tsr_layout_maker)(const tsr_shape *memory, const tsr_shape *input);
 /* Memory [S..., I, O], file [O, I, S...]: linear and all convolutions. */
-tsr_layout tsr_layout_kernel(tsr_shape memory);
+tsr_layout tsr_layout_kernel(const tsr_shape *memory, const tsr_shape *input);
 /* from[view] -> to[memory], and back. */
 void tsr_layout_read(const tsr_layout *layout, const tsr_real *from, tsr_real *to);
 void tsr_layout_write(const tsr_layout *layout, const tsr_real *from, tsr_real *to);
@@ -24,6 +26,7 @@ typedef struct tsr_entry {
     tsr_layout layout;
     bool is_parameter;
     bool summarised; /* in the running summary */
+    int64_t begin;   /* of its gradient, where an optimizer has laid all of them end to end */
 } tsr_entry;
 
 /* One part of a name; the parts form a tree. `expected` is the child that was created after the one found last: layers
@@ -73,21 +76,26 @@ struct tsr_model {
     struct tsr_summary_state *summary;
 };
 
-/* The entry of local name `name`, made (values not set, *made = true) where it is not there yet and no file's values wait
- * for it. NULL after an error: another shape than before, sealed. `memory` is the shape, `layout` that of the file. */
+/* What is asked for by a name; all but name and shape is looked at only where it is not there yet. */
 typedef struct tsr_request {
-    const char *name;
-    tsr_shape memory;
-    tsr_layout layout;
-    bool is_parameter;
+    const char *name; /* local */
+    const tsr_shape *shape;
+    bool is_buffer;
+    tsr_layout_maker layout; /* NULL: in files as in memory */
+    const tsr_shape *input;  /* for it */
+    const tsr_init *init;    /* NULL: PyTorch's of linear and convolutions, uniform within 1 / sqrt(fan_in), where */
+    const tsr_shape *fan;    /* fan_in is the product of these but the last */
 } tsr_request;
+
+/* The entry, made (values not set, *made = true) where it is not there yet and no file's values wait for it. NULL after
+ * an error: another shape than before, sealed. */
 tsr_entry *tsr_find_entry(tsr_model *m, const tsr_request *request, bool *made);
+
+/* Its tensor, filled where it is new; the error tensor after an error. */
+tsr_tensor *tsr_find_tensor(tsr_model *m, const tsr_request *request);
 
 /* Fills a fresh entry's tensor; draws are keyed by seed, model and full name. */
 void tsr_initialise(tsr_model *m, tsr_entry *entry, const tsr_init *init);
-
-/* Parameter in a kernel's layout (linear, convolutions) or plain. */
-tsr_tensor *tsr_layer_parameter(tsr_model *m, const tsr_request *request, const tsr_init *init);
 
 /* summary.c: a layer tells the running summary, if any, what it made. */
 void tsr_summary_add(tsr_model *m, const tsr_tensor *y);

@@ -5,21 +5,15 @@
 
 /* ---- layouts --------------------------------------------------------------------------------------------------------- */
 
-tsr_layout tsr_layout_plain(tsr_shape shape)
+tsr_layout tsr_layout_kernel(const tsr_shape *memory, const tsr_shape *input)
 {
-    tsr_layout layout = {.stored = shape, .view = shape};
-    for (int i = 0; i < TSR_MAX_RANK; i++) layout.order[i] = i;
-    return layout;
-}
-
-tsr_layout tsr_layout_kernel(tsr_shape memory)
-{
-    const int spatial = memory.rank - 2;
-    tsr_layout layout = {.view = {.rank = memory.rank}};
-    layout.view.dims[0] = memory.dims[spatial + 1];
-    layout.view.dims[1] = memory.dims[spatial];
+    const int spatial = memory->rank - 2;
+    tsr_layout layout = {.view = {.rank = memory->rank}};
+    (void)input;
+    layout.view.dims[0] = memory->dims[spatial + 1];
+    layout.view.dims[1] = memory->dims[spatial];
     for (int i = 0; i < spatial; i++) {
-        layout.view.dims[i + 2] = memory.dims[i];
+        layout.view.dims[i + 2] = memory->dims[i];
         layout.order[i] = i + 2;
     }
     layout.order[spatial] = 1;
@@ -113,7 +107,8 @@ bool tsr_take_values(tsr_model *m, tsr_entry *entry, tsr_waiting *waiting)
 {
     tsr_tensor *from = waiting->tensor;
     if (!tsr_same_shape(from->shape, entry->layout.stored)) {
-        tsr_fail(m->ctx, "%s: tensor \"%s\" is %s, the model expects %s", m->source ? m->source : "weights", entry->name,
+        tsr_fail(m->ctx, "%s: tensor \"%s\" is %s, the model expects %s", m->source ? m->source : "weights",
+                 entry->name,
                  tsr_shape_text(from->shape).text, tsr_shape_text(entry->layout.stored).text);
         return false;
     }
@@ -234,7 +229,8 @@ bool tsr_check_claimed(tsr_model *m)
         if (count++ < 8) snprintf(names + used, sizeof names - used, "%s\"%s\"", used ? ", " : "", waiting->name);
     }
     if (count == 0) return true;
-    tsr_fail(m->ctx, "%s: %d tensors were claimed by no layer: %s%s", m->source, count, names, count > 8 ? ", ..." : "");
+    tsr_fail(m->ctx, "%s: %d tensors were claimed by no layer: %s%s", m->source, count, names,
+             count > 8 ? ", ..." : "");
     return false;
 }
 

@@ -66,7 +66,8 @@ bool tsr_summary(tsr_model *m, tsr_network net, tsr_tensor *x, FILE *out)
     TSR_NO_GRAD(m->ctx) net(m, x);
     m->training = training;
     m->summary = NULL;
-    fprintf(out, "%-28s %-24s %14s %18s\n", "total", tsr_shape_text(x->shape).text, grouped((double)state.parameters).text,
+    fprintf(out, "%-28s %-24s %14s %18s\n", "total", tsr_shape_text(x->shape).text,
+            grouped((double)state.parameters).text,
             grouped(m->ctx->work - before).text);
     return !m->ctx->failed;
 }

@@ -5,7 +5,7 @@ const tsr_real *tsr_conv_cotangent(tsr_node *n, tsr_activation activation)
     const tsr_real *g = tsr_data(tsr_cotangent(n));
     const int64_t size = tsr_size(tsr_result(n));
     if (activation == TSR_NO_ACTIVATION || !g) return g;
-    tsr_real *before = tsr_scratch(n, (size_t)size * sizeof *before);
+    tsr_real *before = tsr_cotangent_room(n);
     if (before) tsr_deactivate(tsr_node_context(n), activation, tsr_data(tsr_result(n)), g, before, size);
     return before;
 }

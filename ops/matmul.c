@@ -236,7 +236,7 @@ static void linear_backward(tsr_node *n)
     const int64_t rows = call->rows, in = call->in, out = call->out;
     const tsr_real *x = tsr_data(tsr_input(n, 0)), *w = tsr_data(tsr_input(n, 1)), *g = tsr_data(tsr_cotangent(n));
     if (call->activation != TSR_NO_ACTIVATION) {
-        tsr_real *before = tsr_scratch(n, (size_t)(rows * out) * sizeof *before);
+        tsr_real *before = tsr_cotangent_room(n);
         if (!before) return;
         tsr_deactivate(ctx, call->activation, tsr_data(tsr_result(n)), g, before, rows * out);
         g = before;

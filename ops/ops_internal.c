@@ -122,7 +122,10 @@ static void sum_body(void *user, int64_t begin, int64_t end)
 
 double tsr_dot(tsr_context *ctx, const tsr_real *a, const tsr_real *b, int64_t size)
 {
-    sum_job job = {.a = a, .b = b, .piece = SUM_PIECE};
+    sum_job job; /* its large array is not worth zeroing */
+    job.a = a;
+    job.b = b;
+    job.piece = SUM_PIECE;
     if (size > (int64_t)SUM_PIECE * SUM_PIECES) job.piece = (size - 1) / SUM_PIECES + 1;
     tsr_parallel(ctx, size, job.piece, sum_body, &job);
     double sum = 0;
@@ -137,7 +140,7 @@ double tsr_sum_of(tsr_context *ctx, const tsr_real *values, int64_t size)
 
 /* ---- sums of columns ------------------------------------------------------------------------------------------------ */
 
-enum { COLUMN_SUM_ROWS = 8, COLUMN_SUM_PIECES = 16 };
+enum { COLUMN_SUM_ROWS = 8, COLUMN_SUM_PIECES = 16, COLUMN_SUM_FEW = 256 };
 
 typedef struct column_sum_job {
     const tsr_real *g;
@@ -151,6 +154,7 @@ static void column_sum_body(void *user, int64_t begin, int64_t end)
     const int64_t columns = job->columns;
     double *sum = job->parts + begin / job->piece * columns;
     int64_t row = begin;
+    for (int64_t j = 0; j < columns; j++) sum[j] = 0;
     for (; row + COLUMN_SUM_ROWS <= end; row += COLUMN_SUM_ROWS) { /* eight rows go to a double at once */
         const tsr_real *a = job->g + row * columns, *b = a + columns, *c = b + columns, *d = c + columns;
         const tsr_real *e = d + columns, *f = e + columns, *g = f + columns, *h = g + columns;
@@ -166,17 +170,17 @@ void tsr_column_sums(tsr_context *ctx, const tsr_real *g, int64_t rows, int64_t 
     column_sum_job job = {.g = g, .columns = columns, .piece = tsr_grain((double)columns)};
     if (job.piece < (rows - 1) / COLUMN_SUM_PIECES + 1) job.piece = (rows - 1) / COLUMN_SUM_PIECES + 1;
     if (job.piece < COLUMN_SUM_ROWS) job.piece = COLUMN_SUM_ROWS;
-    const int64_t pieces = rows > 0 ? (rows - 1) / job.piece + 1 : 1;
-    const size_t bytes = (size_t)(pieces * columns) * sizeof *job.parts;
-    job.parts = tsr_allocate(ctx, bytes, "a sum over rows");
+    const int64_t pieces = rows > job.piece ? (rows - 1) / job.piece + 1 : 1;
+    double few[COLUMN_SUM_FEW];
+    const size_t bytes = pieces * columns > COLUMN_SUM_FEW ? (size_t)(pieces * columns) * sizeof *job.parts : 0;
+    job.parts = bytes ? tsr_allocate(ctx, bytes, "a sum over rows") : few;
     if (!job.parts) return;
-    tsr_parallel(ctx, rows, job.piece, column_sum_body, &job);
-    for (int64_t j = 0; j < columns; j++) {
-        double sum = 0;
-        for (int64_t piece = 0; piece < pieces; piece++) sum += job.parts[piece * columns + j];
-        out[j] = (tsr_real)sum;
-    }
-    tsr_release(ctx, job.parts, bytes);
+    if (pieces == 1) column_sum_body(&job, 0, rows);
+    else tsr_parallel(ctx, rows, job.piece, column_sum_body, &job);
+    for (int64_t piece = 1; piece < pieces; piece++)
+        for (int64_t j = 0; j < columns; j++) job.parts[j] += job.parts[piece * columns + j];
+    for (int64_t j = 0; j < columns; j++) out[j] = (tsr_real)job.parts[j];
+    if (bytes) tsr_release(ctx, job.parts, bytes);
 }
 
 /* ---- products ------------------------------------------------------------------------------------------------------- */

@@ -55,7 +55,8 @@ static void add_rule(sheet *s)
         const tsr_slot *slot = opt->slots.items[i];
         if (!slot->entry->is_parameter) continue;
         for (int k = 0; k < opt->rule->state_count; k++)
-            add_tensor(s, opt->rule->state_names[k], slot->entry->name, slot->states[k]->shape, slot->states[k]->storage->data);
+            add_tensor(s, opt->rule->state_names[k], slot->entry->name, slot->states[k]->shape,
+                       slot->states[k]->storage->data);
         if ((size_t)snprintf(key, sizeof key, PREFIX "t:%s", slot->entry->name) >= sizeof key)
             tsr_fail(opt->ctx, "checkpoint: the name \"%.60s...\" is too long", slot->entry->name);
         snprintf(value, sizeof value, "%lld", (long long)slot->t);
@@ -105,7 +106,8 @@ static bool write_sheet(sheet *s, const char *path)
     tsr_archive_text *lines = tsr_allocate(ctx, (size_t)(texts + 1) * sizeof *lines, path);
     if (!lines) return false;
     for (int i = 0; i < texts; i++) lines[i] = (tsr_archive_text){s->keys.items[i], s->values.items[i]};
-    const bool done = tsr_state_save(s->opt->m, &(tsr_state_extra){s->count, s->entries, data_at, s, texts, lines}, path);
+    const bool done = tsr_state_save(s->opt->m, &(tsr_state_extra){s->count, s->entries, data_at, s, texts, lines},
+                                     path);
     tsr_release(ctx, lines, (size_t)(texts + 1) * sizeof *lines);
     return done;
 }
@@ -119,7 +121,8 @@ bool tsr_checkpoint_save(tsr_model *m, tsr_optimizer *opt, const char *path)
     }
     if (!tsr_optimizer_catch_up(opt)) return false;
     tsr_context *ctx = m->ctx;
-    sheet s = {.opt = opt, .room = opt->slots.count * TSR_MOST_STATES + (opt->lbfgs ? tsr_lbfgs_vector_count(opt) : 0) + 1};
+    sheet s = {.opt = opt,
+               .room = opt->slots.count * TSR_MOST_STATES + (opt->lbfgs ? tsr_lbfgs_vector_count(opt) : 0) + 1};
     s.entries = tsr_allocate(ctx, (size_t)s.room * sizeof *s.entries, path);
     s.data = tsr_allocate(ctx, (size_t)s.room * sizeof *s.data, path);
     bool done = false;
@@ -213,7 +216,8 @@ static bool read_numbers(tsr_optimizer *opt, const tsr_archive *archive, const c
     const char *rule = tsr_archive_metadata(archive, PREFIX "rule"), *lr = tsr_archive_metadata(archive, PREFIX "lr");
     const char *steps = tsr_archive_metadata(archive, PREFIX "steps");
     if (!rule || !lr || !steps || strcmp(rule, opt->rule->name) != 0) {
-        tsr_fail(opt->ctx, "%s: holds the state of %s, the optimizer is %s", path, rule ? rule : "no optimizer", opt->rule->name);
+        tsr_fail(opt->ctx, "%s: holds the state of %s, the optimizer is %s", path, rule ? rule : "no optimizer",
+                 opt->rule->name);
         return false;
     }
     tsr_set_learning_rate(opt, strtod(lr, NULL));

@@ -1,6 +1,6 @@
 /* L-BFGS with a line search for the strong Wolfe conditions: Nocedal and Wright, "Numerical Optimization" (2nd edition,
- * 2006), algorithms 7.4, 7.5, 3.5 and 3.6. Initial step, safeguards and stopping rules are PyTorch's, so that runs agree.
- * Vectors are flat: all trained parameters one after another, in the model's order. */
+ * 2006), algorithms 7.4, 7.5, 3.5 and 3.6. Initial step, safeguards and stopping rules are PyTorch's, so that runs
+ * agree. Vectors are flat: all trained parameters one after another, in the model's order. */
 #include "optim/optim_internal.h"
 #include "ops/ops_internal.h"
 
@@ -9,8 +9,8 @@
 
 enum { MOST_SEARCH = 25 }; /* evaluations of one line search */
 
-/* Vectors that live from step to step, then the history: pair i is at PAIRS + 2 i (s) and + 1 (y). The work vectors of the
- * line search come after the history. */
+/* Vectors that live from step to step, then the history: pair i is at PAIRS + 2 i (s) and + 1 (y). The work vectors of
+ * the line search come after the history. */
 enum { DIRECTION, PREVIOUS_GRADIENT, PAIRS };
 enum { START, NEW_GRADIENT, GRADIENT, BRACKET0, BRACKET1, LAST_GRADIENT, WORK_VECTORS };
 
@@ -34,7 +34,8 @@ tsr_optimizer *tsr_lbfgs(tsr_model *m, const tsr_lbfgs_options *options)
     const int iterations = tsr_default_int(o.max_iterations, 20), history = tsr_default_int(o.history, 10);
     const double lr = tsr_default_double(o.lr, 1);
     if (iterations < 1 || history < 1 || history > 1000 || o.max_evaluations < 0 || !(lr > 0)) {
-        tsr_fail(m->ctx, "L-BFGS: lr %g, history %d (1 to 1000), max_iterations %d, max_evaluations %d: all must be above 0", lr,
+        tsr_fail(m->ctx,
+                 "L-BFGS: lr %g, history %d (1 to 1000), max_iterations %d, max_evaluations %d: all must be above 0", lr,
                  history, iterations, o.max_evaluations);
         return NULL;
     }
@@ -262,7 +263,8 @@ static bool flat_enough(const search *s, point p)
     return fabs(p.slope) <= -0.9 * s->start.slope; /* second, strong, c2 */
 }
 
-/* Algorithm 3.5: steps out until the minimum is between two points (false) or a good one is found (true, in bracket[0]). */
+/* Algorithm 3.5: steps out until the minimum is between two points (false) or a good one is found (true, in
+ * bracket[0]). */
 static bool bracket_minimum(search *s, double t, point bracket[2])
 {
     point last = s->start, now = look(s, t);
@@ -307,7 +309,8 @@ static void zoom(search *s, point bracket[2], int *low)
     *low = bracket[0].f <= bracket[1].f ? 0 : 1;
     while (s->evaluations <= MOST_SEARCH && !s->opt->ctx->failed) {
         if (fabs(bracket[1].t - bracket[0].t) * length < s->opt->lbfgs->tolerance_change) return;
-        double t = cubic_minimum(bracket[0], bracket[1], fmin(bracket[0].t, bracket[1].t), fmax(bracket[0].t, bracket[1].t));
+        double t = cubic_minimum(bracket[0], bracket[1], fmin(bracket[0].t, bracket[1].t),
+                                 fmax(bracket[0].t, bracket[1].t));
         t = guarded(t, bracket, &was_near);
         const point now = look(s, t);
         const int high = 1 - *low;
@@ -328,7 +331,8 @@ static void zoom(search *s, point bracket[2], int *low)
     }
 }
 
-/* From the parameters in START with gradient GRADIENT: moves to a good point, its gradient in GRADIENT. Returns its loss. */
+/* From the parameters in START with gradient GRADIENT: moves to a good point, its gradient in GRADIENT. Returns its
+ * loss. */
 static double line_search(tsr_optimizer *opt, evaluation *e, double f, double slope, double *t)
 {
     search s = {.opt = opt, .evaluation = e, .start = {0, f, slope, GRADIENT}};
@@ -462,7 +466,8 @@ tsr_text tsr_lbfgs_numbers(const tsr_optimizer *opt, int i)
     return line;
 }
 
-bool tsr_lbfgs_restore(tsr_optimizer *opt, const char *const *lines, int line_count, tsr_tensor *const *vectors, int count)
+bool tsr_lbfgs_restore(tsr_optimizer *opt, const char *const *lines, int line_count, tsr_tensor *const *vectors,
+                       int count)
 {
     struct tsr_lbfgs *l = opt->lbfgs;
     long long iterations;
@@ -472,7 +477,8 @@ bool tsr_lbfgs_restore(tsr_optimizer *opt, const char *const *lines, int line_co
                 sscanf(lines[0], "%lld %la %la", &iterations, &l->step, &l->scale) == 3;
     for (int i = 0; i < count; i++) good = good && tsr_size(vectors[i]) == size;
     if (!good) {
-        tsr_fail(opt->ctx, "checkpoint: the state of L-BFGS does not fit (%d vectors, %d lines, history %d)", count, line_count,
+        tsr_fail(opt->ctx, "checkpoint: the state of L-BFGS does not fit (%d vectors, %d lines, history %d)", count,
+                 line_count,
                  l->history);
         return false;
     }
@@ -482,6 +488,7 @@ bool tsr_lbfgs_restore(tsr_optimizer *opt, const char *const *lines, int line_co
     l->pairs = line_count - 1;
     for (int i = 0; i < count; i++) memcpy(vector(opt, i), tsr_data(vectors[i]), (size_t)size * sizeof(tsr_real));
     for (int i = 1; i < line_count; i++)
-        if (sscanf(lines[i], "%la", &l->rho[i - 1]) != 1) tsr_fail(opt->ctx, "checkpoint: \"%s\" is not a number", lines[i]);
+        if (sscanf(lines[i], "%la", &l->rho[i - 1]) != 1)
+            tsr_fail(opt->ctx, "checkpoint: \"%s\" is not a number", lines[i]);
     return !opt->ctx->failed;
 }

@@ -1,4 +1,5 @@
-/* The public header of optim/: what changes parameters. Update rules, defaults and state are PyTorch's unless said otherwise. */
+/* The public header of optim/: what changes parameters. Update rules, defaults and state are PyTorch's unless said
+ * otherwise. */
 #ifndef TESSERA_OPTIM_OPTIM_H
 #define TESSERA_OPTIM_OPTIM_H
 
@@ -6,8 +7,9 @@
 
 typedef struct tsr_optimizer tsr_optimizer;
 
-/* An optimizer changes every parameter of its model that has gathered a gradient; the parameters may come later than the
- * optimizer. Options may be NULL; a 0 that is meant is TSR_ZERO. NULL after an error, and NULL is accepted everywhere. */
+/* An optimizer changes every parameter of its model that has gathered a gradient; the parameters may come later than
+ * the optimizer. Options may be NULL; a 0 that is meant is TSR_ZERO. NULL after an error, and NULL is accepted
+ * everywhere. */
 
 typedef struct tsr_sgd_options {
     double lr;           /* default 0.01 */
@@ -55,8 +57,8 @@ tsr_optimizer *tsr_lbfgs(tsr_model *m, const tsr_lbfgs_options *options);
 /* Gives state and handle back; closing the context does, too. Free an optimizer before its model. */
 void tsr_optimizer_free(tsr_optimizer *opt);
 
-/* Applies the gradients, then zeroes them; counts the step (tsr_step_count). A gradient that is not finite is an error that
- * names its parameter, and nothing is changed. Returns false after an error. */
+/* Applies the gradients, then zeroes them; counts the step (tsr_step_count). A gradient that is not finite is an error
+ * that names its parameter, and nothing is changed. Returns false after an error. */
 bool tsr_step(tsr_optimizer *opt);
 
 /* L-BFGS: the closure computes the loss, runs its backward pass and returns tsr_item(loss), each time from zeroed
@@ -95,7 +97,8 @@ double tsr_lr_cosine(double lr, int64_t step, int64_t total, double least);
 /* The factor (step + 1) / steps up to 1: multiply it into another schedule. */
 double tsr_lr_warm_up(int64_t step, int64_t steps);
 
-/* Lowers the rate by `factor` when a metric has not fallen below `best * (1 - threshold)` for more than `patience` updates. */
+/* Lowers the rate by `factor` when a metric has not fallen below `best * (1 - threshold)` for more than `patience`
+ * updates. */
 typedef struct tsr_plateau {
     double factor;    /* default 0.1 */
     int patience;     /* default 10 */
@@ -110,8 +113,8 @@ double tsr_plateau_update(tsr_plateau *plateau, double lr, double metric);
 /* ---- files ---------------------------------------------------------------------------------------------------------------- */
 
 /* A checkpoint is one safetensors file that holds the model (its tensors readable as any weight file), the optimizer's
- * state, the learning rate and the step count, besides what tsr_set_text has put there. Loading into a model and an optimizer
- * of the same kind, made as before, goes on with the same bits. */
+ * state, the learning rate and the step count, besides what tsr_set_text has put there. Loading into a model and an
+ * optimizer of the same kind, made as before, goes on with the same bits. */
 bool tsr_checkpoint_save(tsr_model *m, tsr_optimizer *opt, const char *path);
 bool tsr_checkpoint_load(tsr_model *m, tsr_optimizer *opt, const char *path);
 

@@ -80,6 +80,7 @@ int tsr_lbfgs_vector_count(const tsr_optimizer *opt);
 const tsr_real *tsr_lbfgs_vector(const tsr_optimizer *opt, int i);
 int64_t tsr_lbfgs_size(const tsr_optimizer *opt);
 tsr_text tsr_lbfgs_numbers(const tsr_optimizer *opt, int i); /* text, exact; i counts lines, "" after the last */
-bool tsr_lbfgs_restore(tsr_optimizer *opt, const char *const *lines, int line_count, tsr_tensor *const *vectors, int count);
+bool tsr_lbfgs_restore(tsr_optimizer *opt, const char *const *lines, int line_count, tsr_tensor *const *vectors,
+                       int count);
 
 #endif

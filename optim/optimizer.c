@@ -106,7 +106,8 @@ static bool take_waiting(tsr_optimizer *opt, tsr_slot *slot, int k)
         const char *colon = strchr(waiting->name, ':'); /* STATE:PARAMETER */
         const size_t length = (size_t)(colon - waiting->name);
         if (!waiting->tensor || strcmp(colon + 1, slot->entry->name) != 0) continue;
-        if (strncmp(waiting->name, opt->rule->state_names[k], length) != 0 || opt->rule->state_names[k][length]) continue;
+        if (strncmp(waiting->name, opt->rule->state_names[k], length) != 0 ||
+            opt->rule->state_names[k][length]) continue;
         if (!tsr_same_shape(waiting->tensor->shape, slot->entry->tensor->shape)) {
             tsr_fail(opt->ctx, "checkpoint: optimizer state %s is %s, its parameter %s", waiting->name,
                      tsr_shape_text(waiting->tensor->shape).text, tsr_shape_text(slot->entry->tensor->shape).text);
@@ -132,7 +133,7 @@ static tsr_slot *new_slot(tsr_optimizer *opt, tsr_entry *entry)
     }
     for (int k = 0; k < opt->rule->state_count && entry->is_parameter; k++) {
         if (take_waiting(opt, slot, k) || ctx->failed) continue;
-        slot->states[k] = tsr_tensor_empty(ctx, entry->tensor->shape, "optimizer state");
+        slot->states[k] = tsr_tensor_empty(ctx, &entry->tensor->shape, "optimizer state");
         if (!slot->states[k]) break;
         tsr_tensor_own(slot->states[k]);
         memset(slot->states[k]->storage->data, 0, slot->states[k]->storage->bytes);
@@ -157,16 +158,87 @@ bool tsr_optimizer_catch_up(tsr_optimizer *opt)
 
 /* ---- the step ---------------------------------------------------------------------------------------------------------- */
 
+/* Works on values [begin, end) of what has the i-th gradient; false: something is wrong with them. */
+typedef bool (*values_body)(void *user, int i, int64_t begin, int64_t end);
+
+enum { MOST_PIECES = 256, PIECE = 32768 };
+
+typedef struct values_job {
+    void **entries;
+    int count;
+    int64_t piece;
+    values_body body;
+    void *user;
+    bool wrong[MOST_PIECES];
+} values_job;
+
+static void values_piece(void *user, int64_t begin, int64_t end)
+{
+    values_job *job = user;
+    int i = 0, past = job->count; /* the last one that does not begin after `begin` */
+    while (past - i > 1) {
+        const int middle = (i + past) / 2;
+        if (((tsr_entry *)job->entries[middle])->begin <= begin) i = middle;
+        else past = middle;
+    }
+    bool good = true;
+    for (; i < job->count; i++) {
+        const tsr_entry *entry = job->entries[i];
+        if (entry->begin >= end) break;
+        if (!entry->tensor->gradient) continue;
+        const int64_t from = begin > entry->begin ? begin - entry->begin : 0, to = end - entry->begin;
+        good &= job->body(job->user, i, from, to < entry->tensor->size ? to : entry->tensor->size);
+    }
+    job->wrong[begin / job->piece] = !good;
+}
+
+/* All gradients of a model in one parallel pass, as if they lay end to end. Returns false where a body did. */
+static bool for_each_gradient(tsr_model *m, values_body body, void *user)
+{
+    enum { EVEN = 64 }; /* pieces begin at multiples of it */
+    values_job job;
+    job.entries = m->entries.items;
+    job.count = m->entries.count;
+    job.body = body;
+    job.user = user;
+    int64_t total = 0;
+    for (int i = 0; i < job.count; i++) {
+        tsr_entry *entry = job.entries[i];
+        entry->begin = total;
+        if (entry->tensor->gradient) total += (entry->tensor->size + EVEN - 1) & -EVEN;
+    }
+    bool good = true;
+    if (total <= PIECE) {
+        for (int i = 0; i < job.count; i++) {
+            const tsr_tensor *t = ((tsr_entry *)job.entries[i])->tensor;
+            if (t->gradient) good &= body(user, i, 0, t->size);
+        }
+        return good;
+    }
+    job.piece = PIECE;
+    if (total > (int64_t)PIECE * MOST_PIECES) job.piece = (total / EVEN / MOST_PIECES + 1) * EVEN;
+    tsr_parallel(m->ctx, total, job.piece, values_piece, &job);
+    for (int64_t piece = 0; piece * job.piece < total; piece++) good &= !job.wrong[piece];
+    return good;
+}
+
+static bool finite_body(void *user, int i, int64_t begin, int64_t end)
+{
+    const tsr_model *m = user;
+    const tsr_entry *entry = m->entries.items[i];
+    return tsr_all_finite(entry->tensor->gradient->data + begin, end - begin);
+}
+
 bool tsr_check_gradients(tsr_model *m, const char *what)
 {
+    if (for_each_gradient(m, finite_body, m)) return true;
     for (int i = 0; i < m->entries.count; i++) {
         const tsr_entry *entry = m->entries.items[i];
         const tsr_storage *g = entry->tensor->gradient;
         if (!g || tsr_all_finite(g->data, entry->tensor->size)) continue;
         tsr_fail(m->ctx, "%s: the gradient of \"%s\" is not finite; nothing was changed", what, entry->name);
-        return false;
     }
-    return true;
+    return false;
 }
 
 void tsr_zero_gradients(tsr_model *m)
@@ -178,6 +250,26 @@ void tsr_count_step(tsr_context *ctx)
 {
     ctx->step_count++;
     ctx->draw_count = 0;
+}
+
+static bool is_trained(const tsr_entry *entry)
+{
+    return entry->is_parameter && entry->tensor->needs_grad && entry->tensor->gradient;
+}
+
+static bool update_body(void *user, int i, int64_t begin, int64_t end)
+{
+    const tsr_optimizer *opt = user;
+    const tsr_slot *slot = opt->slots.items[i];
+    if (!is_trained(slot->entry)) return true;
+    const tsr_tensor *p = slot->entry->tensor;
+    tsr_update_job job = {.update = opt->numbers, .p = p->storage->data, .g = p->gradient->data};
+    job.update.lr *= slot->lr_scale;
+    job.update.weight_decay = slot->weight_decay;
+    job.update.t = slot->t;
+    for (int k = 0; k < opt->rule->state_count; k++) job.states[k] = slot->states[k]->storage->data;
+    opt->rule->update(&job, begin, end);
+    return true;
 }
 
 bool tsr_step(tsr_optimizer *opt)
@@ -194,16 +286,14 @@ bool tsr_step(tsr_optimizer *opt)
     if (!tsr_check_gradients(opt->m, "step") || !tsr_optimizer_catch_up(opt)) return false;
     for (int i = 0; i < opt->slots.count; i++) {
         tsr_slot *slot = opt->slots.items[i];
-        tsr_tensor *p = slot->entry->tensor;
-        if (!slot->entry->is_parameter || !p->needs_grad || !p->gradient) continue;
-        tsr_update_job job = {.update = opt->numbers, .g = p->gradient->data};
-        job.update.lr *= slot->lr_scale;
-        job.update.weight_decay = slot->weight_decay;
-        job.update.t = ++slot->t;
-        job.p = tsr_write(p);
-        for (int k = 0; k < opt->rule->state_count; k++) job.states[k] = slot->states[k]->storage->data;
-        tsr_parallel(opt->ctx, p->size, tsr_grain(4), opt->rule->update, &job);
-        tsr_zero_grad(p);
+        if (!is_trained(slot->entry)) continue;
+        slot->t++;
+        slot->entry->tensor->storage->version++;
+    }
+    for_each_gradient(opt->m, update_body, opt);
+    for (int i = 0; i < opt->slots.count; i++) {
+        const tsr_entry *entry = ((tsr_slot *)opt->slots.items[i])->entry;
+        if (is_trained(entry)) tsr_zero_grad(entry->tensor);
     }
     tsr_count_step(opt->ctx);
     return true;
@@ -211,31 +301,32 @@ bool tsr_step(tsr_optimizer *opt)
 
 /* ---- clipping ------------------------------------------------------------------------------------------------------------ */
 
-typedef struct scale_job {
-    tsr_real *values;
+typedef struct clip_job {
+    const tsr_model *m;
     tsr_real factor, most;
-} scale_job;
+} clip_job;
 
-static void scale_body(void *user, int64_t begin, int64_t end)
+static bool scale_body(void *user, int i, int64_t begin, int64_t end)
 {
-    const scale_job *job = user;
-    for (int64_t i = begin; i < end; i++) job->values[i] *= job->factor;
+    const clip_job *job = user;
+    tsr_real *g = tsr_model_tensor(job->m, i)->gradient->data;
+    for (int64_t k = begin; k < end; k++) g[k] *= job->factor;
+    return true;
 }
 
-static void limit_body(void *user, int64_t begin, int64_t end)
+static bool limit_body(void *user, int i, int64_t begin, int64_t end)
 {
-    const scale_job *job = user;
-    tsr_real *x = job->values;
-    for (int64_t i = begin; i < end; i++) x[i] = x[i] > job->most ? job->most : x[i] < -job->most ? -job->most : x[i];
+    const clip_job *job = user;
+    tsr_real *g = tsr_model_tensor(job->m, i)->gradient->data;
+    for (int64_t k = begin; k < end; k++) g[k] = g[k] > job->most ? job->most : g[k] < -job->most ? -job->most : g[k];
+    return true;
 }
 
-static void for_each_gradient(tsr_model *m, scale_job job, tsr_loop_body body)
+static void clip(tsr_model *m, clip_job job, values_body body)
 {
-    for (int i = 0; i < m->entries.count; i++) {
-        tsr_tensor *t = tsr_model_tensor(m, i);
-        job.values = tsr_write_gradient(t);
-        if (job.values) tsr_parallel(m->ctx, t->size, tsr_grain(1), body, &job);
-    }
+    for (int i = 0; i < m->entries.count; i++) tsr_write_gradient(tsr_model_tensor(m, i));
+    job.m = m;
+    if (!m->ctx->failed) for_each_gradient(m, body, &job);
 }
 
 double tsr_clip_norm(tsr_model *m, double most)
@@ -251,13 +342,13 @@ double tsr_clip_norm(tsr_model *m, double most)
         if (t->gradient) sum += tsr_dot(m->ctx, t->gradient->data, t->gradient->data, t->size);
     }
     const double norm = sqrt(sum), factor = most / (norm + 1e-6);
-    if (factor < 1) for_each_gradient(m, (scale_job){.factor = (tsr_real)factor}, scale_body);
+    if (factor < 1) clip(m, (clip_job){.factor = (tsr_real)factor}, scale_body);
     return norm;
 }
 
 void tsr_clip_value(tsr_model *m, double most)
 {
     if (!m || m->ctx->failed) return;
-    if (most >= 0) for_each_gradient(m, (scale_job){.most = (tsr_real)most}, limit_body);
+    if (most >= 0) clip(m, (clip_job){.most = (tsr_real)most}, limit_body);
     else tsr_fail(m->ctx, "clip_value: the limit is %g; it must be at least 0", most);
 }

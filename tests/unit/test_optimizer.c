@@ -64,6 +64,50 @@ TEST(step_on_a_gradient_that_is_not_finite_changes_nothing)
     tsr_close(ctx);
 }
 
+/* Parameters whose gradients are cut into pieces across their borders: p[k] gets the gradient sin(k + i). */
+enum { MANY = 40 };
+
+static void step_on_many(tsr_context *ctx, tsr_model *m, tsr_optimizer *opt, int bad, int64_t bad_at)
+{
+    TSR_SCOPE(ctx) {
+        tsr_tensor *loss = tsr_zeros(ctx, TSR_SCALAR);
+        for (int i = 0; i < MANY; i++) {
+            const int64_t size = 1 + i * i * i * 2;
+            char name[8];
+            snprintf(name, sizeof name, "p%d", i);
+            tsr_tensor *p = tsr_parameter(m, name, tsr_full(ctx, TSR_SHAPE(size), 1));
+            tsr_tensor *g = tsr_sin(tsr_arange(ctx, i, i + (double)size, 1));
+            if (i == bad) tsr_write(g = tsr_keep(tsr_values(ctx, TSR_SHAPE(size), tsr_data(g))))[bad_at] = (tsr_real)NAN;
+            if (i % 7 != 3) loss = tsr_add(loss, tsr_sum(tsr_mul(p, g), NULL)); /* some get no gradient */
+        }
+        tsr_backward(loss);
+        tsr_clip_value(m, 0.9);
+        tsr_step(opt);
+    }
+}
+
+TEST(one_pass_over_many_parameters_changes_each_of_their_values)
+{
+    for (int threads = 1; threads <= 3; threads += 2) {
+        tsr_context *ctx = tsr_open(&(tsr_options){.threads = threads});
+        tsr_model *m = tsr_model_new(ctx);
+        tsr_optimizer *opt = tsr_sgd(m, &(tsr_sgd_options){.lr = 0.5});
+        step_on_many(ctx, m, opt, -1, 0);
+        for (int i = 0; i < MANY; i++) {
+            const tsr_tensor *p = tsr_model_tensor(m, i);
+            bool good = true;
+            for (int64_t k = 0; k < tsr_size(p); k++) {
+                const double g = i % 7 == 3 ? 0 : fmin(0.9, fmax(-0.9, sin((double)(i + k))));
+                good = good && fabs((double)tsr_data(p)[k] - (1 - 0.5 * g)) < 1e-6;
+            }
+            CHECK(good);
+        }
+        step_on_many(ctx, m, opt, 37, 100000);
+        CHECK_CONTAINS(tsr_error(ctx), "step: the gradient of \"p37\" is not finite; nothing was changed");
+        tsr_close(ctx);
+    }
+}
+
 TEST(step_inside_an_entered_name_is_an_error)
 {
     tsr_context *ctx = tsr_open(NULL);
