@@ -106,7 +106,7 @@ bench: $(OUT)/bench
 	@$(OUT)/bench --threads 1
 	@$(OUT)/bench
 
-$(OUT)/bench: $(OBJ)/tests/bench/bench.o $(LIB)
+$(OUT)/bench: $(call objects,$(wildcard tests/bench/*.c)) $(LIB)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 # Needs clang. FUZZ_SECONDS=n for each target.
@@ -141,4 +141,4 @@ help:
 clean:
 	rm -rf $(BUILD)
 
--include $(patsubst %.c,$(OBJ)/%.d,$(LIB_SOURCES) $(COMMON_SOURCES) $(TEST_SOURCES) $(wildcard apps/*/*.c))
+-include $(patsubst %.c,$(OBJ)/%.d,$(LIB_SOURCES) $(COMMON_SOURCES) $(TEST_SOURCES) $(wildcard apps/*/*.c) $(wildcard tests/bench/*.c))

@@ -178,7 +178,22 @@ bool tsr_all_finite(const tsr_real *values, int64_t count);
 
 void tsr_profile_add(tsr_node *n, bool backward);
 
-/* sin and cos of 2 pi t, and the natural logarithm, the same bits everywhere (random.c). */
+/* The natural logarithm, the same bits everywhere (random.c). */
 double tsr_portable_log(double x);
+
+/* What tsr_random_uniform, _normal and _bits give for `count` indices from `first` on, to the bit, but many times sooner. */
+typedef void (*tsr_draws)(const tsr_context *ctx, tsr_rng rng, uint64_t first, int64_t count, double *out);
+void tsr_random_uniforms(const tsr_context *ctx, tsr_rng rng, uint64_t first, int64_t count, double *out);
+void tsr_random_normals(const tsr_context *ctx, tsr_rng rng, uint64_t first, int64_t count, double *out);
+void tsr_random_words(const tsr_context *ctx, tsr_rng rng, uint64_t first, int64_t count, uint64_t *out);
+
+typedef struct tsr_draw_job {
+    const tsr_context *ctx;
+    tsr_draws draws;
+    tsr_rng rng;
+    double offset, scale;
+    tsr_real *out;
+} tsr_draw_job;
+void tsr_draw_body(void *user, int64_t begin, int64_t end); /* of a tsr_draw_job: out[i] = offset + scale * draw i */
 
 #endif

@@ -176,39 +176,25 @@ tsr_tensor *tsr_values(tsr_context *ctx, tsr_shape shape, const tsr_real *values
     return t;
 }
 
-typedef struct draw_job {
-    tsr_real *out;
-    tsr_rng rng;
-    double offset, scale;
-    double (*draw)(tsr_rng, uint64_t);
-} draw_job;
-
-static void draw_body(void *user, int64_t begin, int64_t end)
-{
-    const draw_job *job = user;
-    for (int64_t i = begin; i < end; i++)
-        job->out[i] = (tsr_real)(job->offset + job->scale * job->draw(job->rng, (uint64_t)i));
-}
-
-static tsr_tensor *drawn(tsr_context *ctx, tsr_shape shape, draw_job job, const char *what)
+static tsr_tensor *drawn(tsr_context *ctx, tsr_shape shape, tsr_draw_job job, const char *what)
 {
     tsr_tensor *t = tsr_tensor_empty(ctx, &shape, what);
     if (!t) return tsr_error_tensor(ctx);
     job.out = t->storage->data;
-    tsr_parallel(ctx, t->size, tsr_grain(100), draw_body, &job);
+    tsr_parallel(ctx, t->size, tsr_grain(16), tsr_draw_body, &job);
     return t;
 }
 
 tsr_tensor *tsr_uniform(tsr_context *ctx, tsr_shape shape, double low, double high, uint64_t stream)
 {
-    return drawn(ctx, shape, (draw_job){.rng = {tsr_seed(ctx), stream}, .offset = low, .scale = high - low,
-                                        .draw = tsr_random_uniform}, "uniform");
+    return drawn(ctx, shape, (tsr_draw_job){.ctx = ctx, .rng = {tsr_seed(ctx), stream}, .offset = low, .scale = high - low,
+                                            .draws = tsr_random_uniforms}, "uniform");
 }
 
 tsr_tensor *tsr_normal(tsr_context *ctx, tsr_shape shape, double mean, double deviation, uint64_t stream)
 {
-    return drawn(ctx, shape, (draw_job){.rng = {tsr_seed(ctx), stream}, .offset = mean, .scale = deviation,
-                                        .draw = tsr_random_normal}, "normal");
+    return drawn(ctx, shape, (tsr_draw_job){.ctx = ctx, .rng = {tsr_seed(ctx), stream}, .offset = mean, .scale = deviation,
+                                            .draws = tsr_random_normals}, "normal");
 }
 
 tsr_tensor *tsr_arange(tsr_context *ctx, double begin, double end, double step)

@@ -14,12 +14,16 @@ static void fans(tsr_shape shape, double *in, double *out)
     *out = size / (double)shape.dims[shape.rank - 2];
 }
 
-static void draw(tsr_real *x, int64_t size, tsr_rng rng, const tsr_init *drawn)
+static void draw(const tsr_context *ctx, tsr_real *x, int64_t size, tsr_rng rng, const tsr_init *drawn)
 {
-    for (int64_t i = 0; i < size; i++) {
-        const double unit = drawn->kind == TSR_INIT_NORMAL ? tsr_random_normal(rng, (uint64_t)i)
-                                                           : 2 * tsr_random_uniform(rng, (uint64_t)i) - 1;
-        x[i] = (tsr_real)(drawn->value + drawn->gain * unit);
+    enum { SOME = 256 };
+    double draws[SOME];
+    const bool normal = drawn->kind == TSR_INIT_NORMAL;
+    for (int64_t at = 0; at < size; at += SOME) {
+        const int64_t count = size - at < SOME ? size - at : SOME;
+        (normal ? tsr_random_normals : tsr_random_uniforms)(ctx, rng, (uint64_t)at, count, draws);
+        for (int64_t i = 0; i < count; i++)
+            x[at + i] = (tsr_real)(drawn->value + drawn->gain * (normal ? draws[i] : 2 * draws[i] - 1));
     }
 }
 
@@ -42,9 +46,9 @@ static void orthonormalise(tsr_real *x, int64_t vectors, int64_t length, int64_t
         }
 }
 
-static void orthogonal(tsr_real *x, int64_t rows, int64_t columns, tsr_rng rng, double gain)
+static void orthogonal(const tsr_context *ctx, tsr_real *x, int64_t rows, int64_t columns, tsr_rng rng, double gain)
 {
-    draw(x, rows * columns, rng, &(tsr_init){.kind = TSR_INIT_NORMAL, .gain = 1});
+    draw(ctx, x, rows * columns, rng, &(tsr_init){.kind = TSR_INIT_NORMAL, .gain = 1});
     if (rows <= columns) orthonormalise(x, rows, columns, columns, 1);
     else orthonormalise(x, columns, rows, 1, columns);
     for (int64_t i = 0; i < rows * columns; i++) x[i] *= (tsr_real)gain;
@@ -64,20 +68,22 @@ void tsr_initialise(tsr_model *m, tsr_entry *entry, const tsr_init *init)
     switch (init->kind) {
     case TSR_INIT_KAIMING_UNIFORM:
     case TSR_INIT_XAVIER_UNIFORM:
-        draw(x, size, rng, &(tsr_init){.kind = TSR_INIT_UNIFORM, .gain = sqrt(3) * deviation});
+        draw(m->ctx, x, size, rng, &(tsr_init){.kind = TSR_INIT_UNIFORM, .gain = sqrt(3) * deviation});
         break;
     case TSR_INIT_KAIMING_NORMAL:
-    case TSR_INIT_XAVIER_NORMAL: draw(x, size, rng, &(tsr_init){.kind = TSR_INIT_NORMAL, .gain = deviation}); break;
+    case TSR_INIT_XAVIER_NORMAL:
+        draw(m->ctx, x, size, rng, &(tsr_init){.kind = TSR_INIT_NORMAL, .gain = deviation});
+        break;
     case TSR_INIT_NORMAL:
     case TSR_INIT_UNIFORM:
-        draw(x, size, rng, &(tsr_init){.kind = init->kind, .gain = gain, .value = init->value});
+        draw(m->ctx, x, size, rng, &(tsr_init){.kind = init->kind, .gain = gain, .value = init->value});
         break;
     case TSR_INIT_CONSTANT:
         for (int64_t i = 0; i < size; i++) x[i] = (tsr_real)init->value;
         break;
     case TSR_INIT_ORTHOGONAL: {
         const int64_t columns = shape.rank > 0 ? shape.dims[shape.rank - 1] : 1;
-        if (size > 0) orthogonal(x, size / columns, columns, rng, gain);
+        if (size > 0) orthogonal(m->ctx, x, size / columns, columns, rng, gain);
         break;
     }
     }

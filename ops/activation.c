@@ -1,90 +1,30 @@
 /* Activation functions, and what stands where they stand: maxout and dropout. */
-#include "ops/exp_internal.h"
+#include "core/kernels/functions.h"
 #include "ops/map_internal.h"
 
 #include "core/parallel.h"
 #include "core/random.h"
 
-#include <math.h>
-
-/* Comparisons are written so that a NaN stays one. */
-TSR_UNARY_FORWARD(relu_forward, x < 0 ? 0 : x)
-TSR_UNARY_BACKWARD(relu_backward, y > 0 ? g : 0)
-static const tsr_map_op relu_op = {
-    .op = {.name = "relu", .backward = tsr_map_backward}, .forward = relu_forward, .backward = {relu_backward}};
-
-TSR_UNARY_FORWARD(leaky_relu_forward, x > 0 ? x : p * x)
-TSR_UNARY_BACKWARD(leaky_relu_backward, x > 0 ? g : p * g)
-static const tsr_map_op leaky_relu_op = {
-    .op = {.name = "leaky_relu", .backward = tsr_map_backward}, .forward = leaky_relu_forward,
-    .backward = {leaky_relu_backward}};
-
-TSR_UNARY_FORWARD(elu_forward, x > 0 ? x : p * tsr_expm1_of(x))
-TSR_UNARY_BACKWARD(elu_backward, x > 0 ? g : g * p * tsr_exp_of(x))
-static const tsr_map_op elu_op = {
-    .op = {.name = "elu", .backward = tsr_map_backward}, .cost = 10, .forward = elu_forward,
-    .backward = {elu_backward}};
-
-TSR_UNARY_FORWARD(sigmoid_forward, tsr_sigmoid_of(x))
-TSR_UNARY_BACKWARD(sigmoid_backward, g * y * (1 - y))
-static const tsr_map_op sigmoid_op = {
-    .op = {.name = "sigmoid", .backward = tsr_map_backward}, .cost = 8, .forward = sigmoid_forward,
-    .backward = {sigmoid_backward}};
-
-TSR_UNARY_FORWARD(tanh_forward, tsr_tanh_of(x))
-TSR_UNARY_BACKWARD(tanh_backward, g * (1 - y * y))
-static const tsr_map_op tanh_op = {
-    .op = {.name = "tanh", .backward = tsr_map_backward}, .cost = 10, .forward = tanh_forward,
-    .backward = {tanh_backward}};
-
-/* log(1 + e^x) = max(x, 0) + log(1 + e^-|x|): no exponential of a large number. */
-TSR_UNARY_FORWARD(softplus_forward, (x > 0 ? x : 0) + tsr_log1p_of(tsr_exp_of(x > 0 ? -x : x)))
-TSR_UNARY_BACKWARD(softplus_backward, g * tsr_sigmoid_of(x))
-static const tsr_map_op softplus_op = {
-    .op = {.name = "softplus", .backward = tsr_map_backward}, .cost = 12, .forward = softplus_forward,
-    .backward = {softplus_backward}};
-
-/* Phi, by erfc so that it keeps its precision far to the left. */
-static double normal_below(double x)
-{
-    return 0.5 * erfc(-x * 0.70710678118654752440);
-}
-
-/* The derivative of x Phi(x). */
-static double gelu_slope(double x)
-{
-    return normal_below(x) + x * 0.39894228040143267794 * exp(-0.5 * x * x);
-}
-
-TSR_UNARY_FORWARD(gelu_forward, (tsr_real)((double)x * normal_below((double)x)))
-TSR_UNARY_BACKWARD(gelu_backward, g * (tsr_real)gelu_slope((double)x))
-static const tsr_map_op gelu_op = {
-    .op = {.name = "gelu", .backward = tsr_map_backward}, .cost = 30, .forward = gelu_forward,
-    .backward = {gelu_backward}};
-
-static tsr_real silu_slope(tsr_real x)
+static TSR_INLINE tsr_real silu_slope(tsr_real x)
 {
     const tsr_real s = tsr_sigmoid_of(x);
     return s * (1 + x * (1 - s));
 }
 
-TSR_UNARY_FORWARD(silu_forward, x * tsr_sigmoid_of(x))
-TSR_UNARY_BACKWARD(silu_backward, g * silu_slope(x))
-static const tsr_map_op silu_op = {
-    .op = {.name = "silu", .backward = tsr_map_backward}, .cost = 10, .forward = silu_forward,
-    .backward = {silu_backward}};
+/* Comparisons are written so that a NaN stays one. */
+TSR_UNARY(relu, 1, x < 0 ? 0 : x, y > 0 ? g : 0)
+TSR_UNARY(sigmoid, 6, tsr_sigmoid_of(x), g * y * (1 - y))
+TSR_UNARY(tanh, 6, tsr_tanh_of(x), g * (1 - y * y))
+/* log(1 + e^x) = max(x, 0) + log(1 + e^-|x|): no exponential of a large number. */
+TSR_UNARY(softplus, 8, (x > 0 ? x : 0) + tsr_log1p_of(tsr_exp_of(x > 0 ? -x : x)), g * tsr_sigmoid_of(x))
+TSR_UNARY(gelu, 10, x * tsr_normal_below(x), g * (tsr_normal_below(x) + x * tsr_normal_density(x)))
+TSR_UNARY(silu, 6, x * tsr_sigmoid_of(x), g * silu_slope(x))
+TSR_UNARY_OP(leaky_relu, 1, x > 0 ? x : p * x, x > 0 ? g : p * g)
+TSR_UNARY_OP(elu, 6, x > 0 ? x : p * tsr_expm1_of(x), x > 0 ? g : g * p * tsr_exp_of(x))
+TSR_BINARY_OP(prelu, 1, a > 0 ? a : b * a, a > 0 ? g : b * g, a > 0 ? 0 : a * g)
 
-TSR_BINARY_FORWARD(prelu_forward, a > 0 ? a : b * a)
-TSR_BINARY_BACKWARD(prelu_x, a > 0 ? g : b * g)
-TSR_BINARY_BACKWARD(prelu_slope, a > 0 ? 0 : a * g)
-static const tsr_map_op prelu_op = {
-    .op = {.name = "prelu", .backward = tsr_map_backward}, .forward = prelu_forward,
-    .backward = {prelu_x, prelu_slope}};
-
-tsr_tensor *tsr_relu(tsr_tensor *x)
-{
-    return tsr_map_call(&relu_op, TSR_INPUTS(x));
-}
+const tsr_row *const tsr_activation_rows[] = {NULL, relu_y, sigmoid_y, tanh_y};
+const tsr_row *const tsr_deactivation_rows[] = {NULL, relu_x, sigmoid_x, tanh_x};
 
 static tsr_tensor *with_number(const tsr_map_op *op, tsr_tensor *x, double number, const char *what)
 {
@@ -102,31 +42,6 @@ tsr_tensor *tsr_leaky_relu(tsr_tensor *x, double slope)
 tsr_tensor *tsr_elu(tsr_tensor *x, double alpha)
 {
     return with_number(&elu_op, x, alpha, "alpha");
-}
-
-tsr_tensor *tsr_sigmoid(tsr_tensor *x)
-{
-    return tsr_map_call(&sigmoid_op, TSR_INPUTS(x));
-}
-
-tsr_tensor *tsr_tanh(tsr_tensor *x)
-{
-    return tsr_map_call(&tanh_op, TSR_INPUTS(x));
-}
-
-tsr_tensor *tsr_softplus(tsr_tensor *x)
-{
-    return tsr_map_call(&softplus_op, TSR_INPUTS(x));
-}
-
-tsr_tensor *tsr_gelu(tsr_tensor *x)
-{
-    return tsr_map_call(&gelu_op, TSR_INPUTS(x));
-}
-
-tsr_tensor *tsr_silu(tsr_tensor *x)
-{
-    return tsr_map_call(&silu_op, TSR_INPUTS(x));
 }
 
 tsr_tensor *tsr_prelu(tsr_tensor *x, tsr_tensor *slope)
@@ -217,27 +132,38 @@ typedef struct dropout_draw {
 } dropout_draw;
 
 typedef struct dropout_job {
+    const tsr_context *ctx;
     dropout_draw draw;
     const tsr_real *from;
     tsr_real *to;
 } dropout_job;
 
+enum { PAIRS = 256 };
+
 /* The same for values and gradients. A draw of 64 bits serves a pair of values; pieces begin at even places. */
-static void dropout_body(void *user, int64_t begin, int64_t end)
+static TSR_LOOP(dropout_body)
 {
     const dropout_job *job = user;
-    const tsr_real factors[2] = {0, (tsr_real)job->draw.scale}; /* looked up: a branch would go wrong half the time */
-    for (int64_t i = begin; i < end; i += 2) {
-        const uint64_t bits = tsr_random_bits(job->draw.rng, (uint64_t)i / 2);
-        job->to[i] = job->from[i] * factors[(uint32_t)bits >= job->draw.below];
-        if (i + 1 < end) job->to[i + 1] = job->from[i + 1] * factors[(uint32_t)(bits >> 32) >= job->draw.below];
+    const uint32_t below = job->draw.below;
+    const tsr_real scale = (tsr_real)job->draw.scale;
+    uint64_t bits[PAIRS] = {0};
+    tsr_real factors[2 * PAIRS];
+    for (int64_t at = begin; at < end; at += 2 * PAIRS) {
+        const int64_t count = end - at < 2 * PAIRS ? end - at : 2 * PAIRS;
+        tsr_random_words(job->ctx, job->draw.rng, (uint64_t)at / 2, (count + 1) / 2, bits);
+        for (int i = 0; i < PAIRS; i++) {
+            factors[2 * i] = (uint32_t)bits[i] >= below ? scale : 0;
+            factors[2 * i + 1] = (uint32_t)(bits[i] >> 32) >= below ? scale : 0;
+        }
+        for (int64_t i = 0; i < count; i++) job->to[at + i] = job->from[at + i] * factors[i];
     }
 }
 
 static void drop(tsr_node *n, const dropout_draw *draw, const tsr_real *from, tsr_real *to)
 {
-    dropout_job job = {.draw = *draw, .from = from, .to = to};
-    if (to) tsr_parallel(tsr_node_context(n), tsr_size(tsr_result(n)), tsr_grain(16) / 2 * 2, dropout_body, &job);
+    tsr_context *ctx = tsr_node_context(n);
+    dropout_job job = {.ctx = ctx, .draw = *draw, .from = from, .to = to};
+    if (to) tsr_parallel(ctx, tsr_size(tsr_result(n)), 4 * 2 * PAIRS, dropout_body[ctx->kernels->level], &job);
 }
 
 static void dropout_backward(tsr_node *n)

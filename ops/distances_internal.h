@@ -2,21 +2,23 @@
 #ifndef TESSERA_OPS_DISTANCES_INTERNAL_H
 #define TESSERA_OPS_DISTANCES_INTERNAL_H
 
-#include "core/context.h"
+#include "core/kernels/levels.h"
 
-static inline tsr_real tsr_squared_distance(const tsr_real *a, const tsr_real *b, int64_t width)
+enum { TSR_DISTANCE_LANES = 16 };
+
+static TSR_INLINE tsr_real tsr_squared_distance(const tsr_real *a, const tsr_real *b, int64_t width)
 {
-    enum { LANES = 8 };
-    tsr_real lanes[LANES] = {0}, rest = 0;
+    tsr_real lanes[TSR_DISTANCE_LANES] = {0}, rest = 0;
     int64_t k = 0;
-    for (; k + LANES <= width; k += LANES)
-        for (int j = 0; j < LANES; j++) {
+    for (; k + TSR_DISTANCE_LANES <= width; k += TSR_DISTANCE_LANES)
+        for (int j = 0; j < TSR_DISTANCE_LANES; j++) {
             const tsr_real d = a[k + j] - b[k + j];
             lanes[j] += d * d;
         }
     for (; k < width; k++) rest += (a[k] - b[k]) * (a[k] - b[k]);
-    for (int j = 0; j < LANES; j++) rest += lanes[j];
-    return rest;
+    for (int half = TSR_DISTANCE_LANES / 2; half > 0; half /= 2)
+        for (int j = 0; j < half; j++) lanes[j] += lanes[j + half];
+    return lanes[0] + rest;
 }
 
 #endif

@@ -1,4 +1,5 @@
 /* Total variation of pictures. */
+#include "core/kernels/levels.h"
 #include "ops/ops_internal.h"
 
 typedef struct variation_job {
@@ -9,7 +10,7 @@ typedef struct variation_job {
     tsr_real *out; /* backward */
 } variation_job;
 
-static double squares(const tsr_real *a, const tsr_real *b, int64_t count)
+static TSR_INLINE double squares(const tsr_real *a, const tsr_real *b, int64_t count)
 {
     enum { LANES = 8 };
     double lanes[LANES] = {0}, sum = 0;
@@ -24,7 +25,7 @@ static double squares(const tsr_real *a, const tsr_real *b, int64_t count)
     return sum;
 }
 
-static void variation_body(void *user, int64_t begin, int64_t end)
+static TSR_LOOP(variation_body)
 {
     const variation_job *job = user;
     const int64_t length = job->width * job->channels;
@@ -36,13 +37,13 @@ static void variation_body(void *user, int64_t begin, int64_t end)
 }
 
 /* Each neighbour that there is pulls. */
-static void pull(const tsr_real *restrict x, const tsr_real *restrict other, int64_t count, tsr_real factor,
-                 tsr_real *restrict out)
+static TSR_INLINE void pull(const tsr_real *restrict x, const tsr_real *restrict other, int64_t count, tsr_real factor,
+                            tsr_real *restrict out)
 {
     for (int64_t i = 0; i < count; i++) out[i] += factor * (x[i] - other[i]);
 }
 
-static void variation_gradient_body(void *user, int64_t begin, int64_t end)
+static TSR_LOOP(variation_gradient_body)
 {
     const variation_job *job = user;
     const int64_t channels = job->channels, length = job->width * channels;
@@ -69,8 +70,9 @@ static void total_variation_backward(tsr_node *n)
     job.factor = (tsr_real)(2 * tsr_item(tsr_cotangent(n)));
     job.out = tsr_gradient(n, 0);
     const double cost = 8 * (double)(job.width * job.channels);
+    tsr_context *ctx = tsr_node_context(n);
     if (job.out && tsr_size(x) > 0)
-        tsr_parallel(tsr_node_context(n), tsr_dim(x, 0) * job.height, tsr_grain(cost), variation_gradient_body, &job);
+        tsr_parallel(ctx, tsr_dim(x, 0) * job.height, tsr_grain(cost), variation_gradient_body[ctx->kernels->level], &job);
 }
 
 static const tsr_op total_variation_op = {.name = "total_variation", .backward = total_variation_backward};
@@ -85,7 +87,9 @@ tsr_tensor *tsr_total_variation(tsr_tensor *x)
     tsr_real *y = tsr_output(n, TSR_SCALAR);
     job.sums = tsr_scratch(n, (size_t)rows * sizeof *job.sums);
     if (!y || !job.sums) return tsr_end(n);
-    tsr_parallel(tsr_node_context(n), rows, tsr_grain(6 * (double)(job.width * job.channels)), variation_body, &job);
+    tsr_context *ctx = tsr_node_context(n);
+    const double cost = 6 * (double)(job.width * job.channels);
+    tsr_parallel(ctx, rows, tsr_grain(cost), variation_body[ctx->kernels->level], &job);
     double sum = 0;
     for (int64_t row = 0; row < rows; row++) sum += job.sums[row];
     *y = (tsr_real)sum;

@@ -1,5 +1,5 @@
 /* Losses value by value, and the cross entropy of rows. */
-#include "ops/exp_internal.h"
+#include "core/kernels/functions.h"
 #include "ops/indices.h"
 #include "ops/map_internal.h"
 
@@ -7,77 +7,28 @@
 
 /* ---- value by value -------------------------------------------------------------------------------------------------- */
 
-/* Rows for a map: inputs y and target; numbers delta (of huber) and, of gradients, the factor. */
-static void square_row(tsr_real *restrict out, const tsr_real *const *in, int64_t count, const double *numbers)
-{
-    (void)numbers;
-    for (int64_t i = 0; i < count; i++) {
-        const tsr_real d = in[0][i] - in[1][i];
-        out[i] = d * d;
-    }
-}
-
-static void square_gradient_row(tsr_real *restrict out, const tsr_real *const *in, int64_t count, const double *numbers)
-{
-    const tsr_real factor = (tsr_real)(2 * numbers[1]);
-    for (int64_t i = 0; i < count; i++) out[i] = factor * (in[0][i] - in[1][i]);
-}
-
-static void magnitude_row(tsr_real *restrict out, const tsr_real *const *in, int64_t count, const double *numbers)
-{
-    (void)numbers;
-    for (int64_t i = 0; i < count; i++) {
-        const tsr_real d = in[0][i] - in[1][i];
-        out[i] = d < 0 ? -d : d;
-    }
-}
-
-static void magnitude_gradient_row(tsr_real *restrict out, const tsr_real *const *in, int64_t count, const double *numbers)
-{
-    const tsr_real factor = (tsr_real)numbers[1];
-    for (int64_t i = 0; i < count; i++) {
-        const tsr_real d = in[0][i] - in[1][i];
-        out[i] = d > 0 ? factor : d < 0 ? -factor : d * factor; /* 0, or NaN */
-    }
-}
+/* Of input y and target t; p is delta (of huber), q the factor of gradients. */
+static TSR_ROW(square, (y - t) * (y - t), y, t)
+static TSR_ROW(square_gradient, 2 * q * (y - t), y, t)
+static TSR_ROW(magnitude, tsr_abs_of(y - t), y, t)
+static TSR_ROW(magnitude_gradient, y > t ? q : y < t ? -q : (y - t) * q, y, t) /* 0, or NaN */
 
 /* |d| <= delta: d^2 / 2, else delta (|d| - delta / 2). */
-static void huber_row(tsr_real *restrict out, const tsr_real *const *in, int64_t count, const double *numbers)
+static TSR_INLINE tsr_real huber_of(tsr_real d, tsr_real delta)
 {
-    const tsr_real delta = (tsr_real)numbers[0], half = (tsr_real)0.5;
-    for (int64_t i = 0; i < count; i++) {
-        const tsr_real d = in[0][i] - in[1][i], size = d < 0 ? -d : d;
-        out[i] = size > delta ? delta * (size - half * delta) : half * size * size;
-    }
+    const tsr_real size = tsr_abs_of(d), half = (tsr_real)0.5;
+    return size > delta ? delta * (size - half * delta) : half * size * size;
 }
 
-static void huber_gradient_row(tsr_real *restrict out, const tsr_real *const *in, int64_t count, const double *numbers)
-{
-    const tsr_real delta = (tsr_real)numbers[0], factor = (tsr_real)numbers[1];
-    for (int64_t i = 0; i < count; i++) {
-        const tsr_real d = in[0][i] - in[1][i];
-        out[i] = factor * (d > delta ? delta : d < -delta ? -delta : d);
-    }
-}
+static TSR_ROW(huber, huber_of(y - t, p), y, t)
+static TSR_ROW(huber_gradient, q * (y - t > p ? p : y - t < -p ? -p : y - t), y, t)
 
 /* (1 - t) max(z, 0) + t max(-z, 0) + log(1 + e^-|z|): nothing cancels, nothing overflows. */
-static void bce_row(tsr_real *restrict out, const tsr_real *const *in, int64_t count, const double *numbers)
-{
-    (void)numbers;
-    for (int64_t i = 0; i < count; i++) {
-        const tsr_real z = in[0][i], t = in[1][i], size = z < 0 ? -z : z;
-        out[i] = (z < 0 ? t : 1 - t) * size + tsr_log1p_of(tsr_exp_of(-size));
-    }
-}
-
-static void bce_gradient_row(tsr_real *restrict out, const tsr_real *const *in, int64_t count, const double *numbers)
-{
-    const tsr_real factor = (tsr_real)numbers[1];
-    for (int64_t i = 0; i < count; i++) out[i] = factor * (tsr_sigmoid_of(in[0][i]) - in[1][i]);
-}
+static TSR_ROW(bce, (z < 0 ? t : 1 - t) * tsr_abs_of(z) + tsr_log1p_of(tsr_exp_of(-tsr_abs_of(z))), z, t)
+static TSR_ROW(bce_gradient, q * (tsr_sigmoid_of(z) - t), z, t)
 
 typedef struct loss_kind {
-    tsr_row value, gradient;
+    const tsr_row *value, *gradient;
     double cost;
     bool constant_target;
 } loss_kind;
@@ -87,7 +38,7 @@ typedef struct loss_saved {
     double delta, share; /* of a value in the result */
 } loss_saved;
 
-static tsr_map loss_map(const tsr_node *n, const loss_saved *saved, tsr_row row)
+static tsr_map loss_map(const tsr_node *n, const loss_saved *saved, const tsr_row *row)
 {
     tsr_map map = {.row = row, .numbers = {saved->delta}, .cost = saved->kind.cost, .shape = tsr_shape_of(tsr_input(n, 0))};
     tsr_map_add(&map, tsr_data(tsr_input(n, 0)), map.shape);
@@ -103,7 +54,7 @@ static void loss_backward(tsr_node *n)
     for (int i = 0; i < (saved->kind.constant_target ? 1 : 2); i++) {
         map.numbers[1] = i == 0 ? factor : -factor;
         tsr_real *out = tsr_gradient(n, i);
-        if (out) tsr_map_run(n, &map, out);
+        tsr_map_run(tsr_node_context(n), &map, out);
     }
 }
 
@@ -126,7 +77,7 @@ static tsr_tensor *loss(const tsr_op *op, const loss_kind *kind, tsr_tensor *y, 
     const double divisor = sum ? 1 : (double)tsr_size(y);
     *saved = (loss_saved){.kind = *kind, .delta = delta, .share = 1 / divisor};
     const tsr_map map = loss_map(n, saved, kind->value);
-    tsr_map_fold(n, &map, &(tsr_fold){.target = TSR_SCALAR, .divisor = divisor, .out = out});
+    tsr_map_fold(tsr_node_context(n), &map, &(tsr_fold){.target = TSR_SCALAR, .divisor = divisor, .out = out});
     return tsr_end(n);
 }
 
@@ -137,22 +88,22 @@ static const tsr_op bce_op = {.name = "bce_with_logits", .backward = loss_backwa
 
 tsr_tensor *tsr_mse_loss(tsr_tensor *y, tsr_tensor *target, const tsr_loss_options *options)
 {
-    return loss(&mse_op, &(loss_kind){square_row, square_gradient_row, 2, false}, y, target, options);
+    return loss(&mse_op, &(loss_kind){square, square_gradient, 2, false}, y, target, options);
 }
 
 tsr_tensor *tsr_l1_loss(tsr_tensor *y, tsr_tensor *target, const tsr_loss_options *options)
 {
-    return loss(&l1_op, &(loss_kind){magnitude_row, magnitude_gradient_row, 2, false}, y, target, options);
+    return loss(&l1_op, &(loss_kind){magnitude, magnitude_gradient, 2, false}, y, target, options);
 }
 
 tsr_tensor *tsr_huber_loss(tsr_tensor *y, tsr_tensor *target, const tsr_loss_options *options)
 {
-    return loss(&huber_op, &(loss_kind){huber_row, huber_gradient_row, 3, false}, y, target, options);
+    return loss(&huber_op, &(loss_kind){huber, huber_gradient, 3, false}, y, target, options);
 }
 
 tsr_tensor *tsr_bce_with_logits(tsr_tensor *logits, tsr_tensor *target)
 {
-    return loss(&bce_op, &(loss_kind){bce_row, bce_gradient_row, 12, true}, logits, target, NULL);
+    return loss(&bce_op, &(loss_kind){bce, bce_gradient, 8, true}, logits, target, NULL);
 }
 
 /* ---- cross entropy --------------------------------------------------------------------------------------------------- */
@@ -174,31 +125,49 @@ typedef struct entropy_job {
     tsr_real *out;
 } entropy_job;
 
-static void row_sums(const tsr_real *z, int64_t classes, double *largest, double *log_sum)
+enum { FEW = 8, LANES = 32 }; /* so many that compilers keep loops over them and do several at once */
+
+static TSR_INLINE void row_sums(const tsr_real *z, int64_t classes, double *largest, double *log_sum)
 {
-    enum { LANES = 8 };
+    const int64_t whole = classes / LANES * LANES;
+    tsr_real lanes[LANES];
+    double sum = 0;
+    for (int j = 0; j < LANES; j++) lanes[j] = z[0];
+    for (int64_t k = 0; k < whole; k += LANES)
+        for (int j = 0; j < LANES; j++) lanes[j] = z[k + j] > lanes[j] ? z[k + j] : lanes[j];
     tsr_real most = z[0];
-    for (int64_t k = 1; k < classes; k++) most = z[k] > most ? z[k] : most;
-    double lanes[LANES] = {0}, sum = 0;
-    int64_t k = 0;
-    for (; k + LANES <= classes; k += LANES)
-        for (int j = 0; j < LANES; j++) lanes[j] += (double)tsr_exp_of(z[k + j] - most);
-    for (; k < classes; k++) sum += (double)tsr_exp_of(z[k] - most);
-    for (int j = 0; j < LANES; j++) sum += lanes[j];
+    for (int64_t k = whole; k < classes; k++) most = z[k] > most ? z[k] : most;
+    for (int j = 0; j < LANES; j++) most = lanes[j] > most ? lanes[j] : most;
+    for (int64_t k = 0; k < whole;) { /* few to a lane, whose sum is then exact enough, before they go to the double */
+        const int64_t end = whole - k < FEW * LANES ? whole : k + FEW * LANES;
+        for (int j = 0; j < LANES; j++) lanes[j] = 0;
+        for (; k < end; k += LANES)
+            for (int j = 0; j < LANES; j++) lanes[j] += tsr_exp_of(z[k + j] - most);
+        for (int j = 0; j < LANES; j++) sum += (double)lanes[j];
+    }
+    for (int64_t k = whole; k < classes; k++) sum += (double)tsr_exp_of(z[k] - most);
     *largest = (double)most;
     *log_sum = log(sum);
 }
 
-/* What class k should get in `row`. */
-static double wanted(const entropy_job *job, int64_t row, int64_t k)
+/* What is wanted of each class (`target` NULL: `spread` of all) times -log of what it gets. */
+static TSR_INLINE double row_loss(const entropy_saved *at, const tsr_real *z, const tsr_real *target, int64_t row)
 {
-    const entropy_saved *at = &job->at;
-    const double target = at->by_index ? (double)(job->target[row] == (tsr_real)k)
-                                       : (double)job->target[row * at->classes + k];
-    return target * at->keep + at->spread;
+    const double log_sum = at->log_sum[row], largest = at->largest[row];
+    double lanes[LANES] = {0}, sum = 0;
+    for (int64_t first = 0; first < at->classes; first += LANES) {
+        const int64_t count = at->classes - first < LANES ? at->classes - first : LANES;
+        for (int64_t k = 0; k < count; k++) {
+            const double weight = (target ? (double)target[first + k] : 0) * at->keep + at->spread;
+            const double part = weight * (log_sum - ((double)z[first + k] - largest));
+            lanes[k] += weight != 0 ? part : 0;
+        }
+    }
+    for (int j = 0; j < LANES; j++) sum += lanes[j];
+    return sum;
 }
 
-static void entropy_body(void *user, int64_t begin, int64_t end)
+static TSR_LOOP(entropy_body)
 {
     const entropy_job *job = user;
     const entropy_saved *at = &job->at;
@@ -207,42 +176,47 @@ static void entropy_body(void *user, int64_t begin, int64_t end)
         job->losses[row] = 0;
         if (!at->counts[row]) continue;
         row_sums(z, at->classes, &at->largest[row], &at->log_sum[row]);
-        const bool one = at->by_index && at->spread == 0; /* only the target's own class is of interest */
-        const int64_t first = one ? (int64_t)job->target[row] : 0, last = one ? first : at->classes - 1;
-        double sum = 0;
-        for (int64_t k = first; k <= last; k++) {
-            const double weight = wanted(job, row, k);
-            if (weight != 0) sum += weight * (at->log_sum[row] - ((double)z[k] - at->largest[row]));
+        if (!at->by_index) {
+            job->losses[row] = row_loss(at, z, job->target + row * at->classes, row);
+            continue;
         }
-        job->losses[row] = sum;
+        const double own = (double)z[(int64_t)job->target[row]] - at->largest[row];
+        if (at->keep != 0) job->losses[row] = at->keep * (at->log_sum[row] - own);
+        if (at->spread != 0) job->losses[row] += row_loss(at, z, NULL, row);
     }
 }
 
+static TSR_INLINE double row_sum(const tsr_real *x, int64_t count)
+{
+    double lanes[LANES] = {0}, sum = 0;
+    for (int64_t first = 0; first < count; first += LANES)
+        for (int64_t k = 0; k < LANES && first + k < count; k++) lanes[k] += (double)x[first + k];
+    for (int j = 0; j < LANES; j++) sum += lanes[j];
+    return sum;
+}
+
 /* Softmax times the sum of what is wanted (1, unless probabilities do not add up), minus what is wanted. */
-static void entropy_gradient_body(void *user, int64_t begin, int64_t end)
+static TSR_LOOP(entropy_gradient_body)
 {
     const entropy_job *job = user;
     const entropy_saved *at = &job->at;
+    const int64_t classes = at->classes;
     const tsr_real factor = (tsr_real)job->factor, keep = (tsr_real)at->keep, spread = (tsr_real)at->spread;
     for (int64_t row = begin; row < end; row++) {
-        const tsr_real *z = job->logits + row * at->classes;
-        tsr_real *out = job->out + row * at->classes;
+        const tsr_real *restrict z = job->logits + row * classes;
+        tsr_real *restrict out = job->out + row * classes;
         const tsr_real largest = (tsr_real)at->largest[row], log_sum = (tsr_real)at->log_sum[row];
         if (!at->counts[row]) {
-            for (int64_t k = 0; k < at->classes; k++) out[k] = 0;
-            continue;
-        }
-        double sum = at->by_index ? 1 : 0;
-        for (int64_t k = 0; k < at->classes && !at->by_index; k++) sum += wanted(job, row, k);
-        const tsr_real all = (tsr_real)sum;
-        for (int64_t k = 0; k < at->classes; k++) out[k] = all * tsr_exp_of((z[k] - largest) - log_sum) - spread;
-        if (at->by_index) {
-            out[(int64_t)job->target[row]] -= keep;
+            for (int64_t k = 0; k < classes; k++) out[k] = 0;
+        } else if (at->by_index) {
+            for (int64_t k = 0; k < classes; k++) out[k] = (tsr_exp_of((z[k] - largest) - log_sum) - spread) * factor;
+            out[(int64_t)job->target[row]] -= keep * factor;
         } else {
-            const tsr_real *target = job->target + row * at->classes;
-            for (int64_t k = 0; k < at->classes; k++) out[k] -= keep * target[k];
+            const tsr_real *restrict target = job->target + row * classes;
+            const tsr_real all = (tsr_real)(row_sum(target, classes) * at->keep + at->spread * (double)classes);
+            for (int64_t k = 0; k < classes; k++)
+                out[k] = (all * tsr_exp_of((z[k] - largest) - log_sum) - spread - keep * target[k]) * factor;
         }
-        for (int64_t k = 0; k < at->classes; k++) out[k] *= factor;
     }
 }
 
@@ -251,8 +225,9 @@ static void cross_entropy_backward(tsr_node *n)
     const entropy_saved *saved = tsr_saved(n);
     entropy_job job = {.at = *saved, .logits = tsr_data(tsr_input(n, 0)), .target = tsr_data(tsr_input(n, 1)),
                        .factor = tsr_item(tsr_cotangent(n)) * saved->share, .out = tsr_gradient(n, 0)};
-    const double cost = 10 * (double)saved->classes;
-    if (job.out) tsr_parallel(tsr_node_context(n), saved->rows, tsr_grain(cost), entropy_gradient_body, &job);
+    tsr_context *ctx = tsr_node_context(n);
+    const double cost = 4 * (double)saved->classes;
+    if (job.out) tsr_parallel(ctx, saved->rows, tsr_grain(cost), entropy_gradient_body[ctx->kernels->level], &job);
 }
 
 static const tsr_op cross_entropy_op = {.name = "cross_entropy", .backward = cross_entropy_backward};
@@ -308,7 +283,7 @@ tsr_tensor *tsr_cross_entropy(tsr_tensor *logits, tsr_tensor *target, const tsr_
     at.share = options && options->reduction == TSR_REDUCE_SUM ? 1 : count > 0 ? 1 / (double)count : 0;
     *saved = at;
     entropy_job job = {.at = at, .logits = tsr_data(logits), .target = tsr_data(target), .losses = losses};
-    tsr_parallel(ctx, at.rows, tsr_grain(10 * (double)classes), entropy_body, &job);
+    tsr_parallel(ctx, at.rows, tsr_grain(4 * (double)classes), entropy_body[ctx->kernels->level], &job);
     double sum = 0;
     for (int64_t row = 0; row < at.rows; row++) sum += losses[row];
     *out = (tsr_real)(sum * at.share);

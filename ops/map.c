@@ -1,216 +1,151 @@
-/* Walks tensors that broadcast against each other, in blocks of up to BLOCK values. Axes that need not be told apart
- * are merged; the trailing axes that fit into a block are its tail, the rest the head, and the axis between is cut
- * into chunks. Where an input's values do not lie side by side, a block of them is laid out in a buffer. So a row
- * function only ever sees plain arrays, and a sum adds whole blocks to each other before it looks inside one. */
+/* Element-wise work walks the values of a shape in order, in blocks. What lies in full shape is read where it is; an
+ * input that broadcasts is laid out, a block at a time, in a buffer, where a pattern that returns (a bias) stays. So a
+ * row function only ever sees plain arrays. */
+#include "core/kernels/functions.h"
 #include "ops/map_internal.h"
 
-#include <math.h>
 #include <string.h>
 
-enum { BLOCK = 1024, OPERANDS = TSR_MAP_INPUTS + 1, AXES = TSR_MAX_RANK + 1 };
+enum { BLOCK = 1024, AXES = TSR_MAX_RANK + 1 };
 
-typedef struct walk {
-    int operands; /* the inputs, then the target: the output of a map, the result of a fold */
-    int heads, tails;
-    int64_t head_dims[AXES], head_steps[OPERANDS][AXES]; /* the last head axis counts chunks of the first tail axis */
-    int64_t tail_dims[AXES], tail_steps[OPERANDS][AXES];
-    int64_t cut;            /* length of the axis that was cut */
-    int64_t inner;          /* values of one index of that axis */
-    bool plain[OPERANDS];   /* a block lies side by side */
-} walk;
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
-/* A block: where it begins in each operand. */
-typedef struct place {
-    int64_t offset[OPERANDS];
-    int64_t count; /* values */
-} place;
+/* ---- shapes seen from each other ------------------------------------------------------------------------------ */
 
-/* ---- making a walk -------------------------------------------------------------------------------------------- */
+/* A shape seen from another: neighbouring axes that the other one has (or has not) are one group. */
+typedef struct groups {
+    int count;
+    int64_t length[AXES], step[AXES]; /* of the group; in the other one, 0: it has not got this group */
+} groups;
 
-typedef struct merged {
-    int rank;
-    int64_t dims[TSR_MAX_RANK], steps[OPERANDS][TSR_MAX_RANK];
-} merged;
-
-/* Puts an axis, along which operand i moves by steps[i], behind those there are; joins it to the last if it can. */
-static void append_axis(merged *m, int operands, int64_t dim, const int64_t *steps)
+static groups groups_of(tsr_shape shape, tsr_shape other)
 {
-    if (dim == 1) return;
-    bool joins = m->rank > 0;
-    for (int i = 0; i < operands && joins; i++) joins = m->steps[i][m->rank - 1] == steps[i] * dim;
-    if (joins) m->dims[m->rank - 1] *= dim;
-    else m->dims[m->rank++] = dim;
-    for (int i = 0; i < operands; i++) m->steps[i][m->rank - 1] = steps[i];
-}
-
-static merged merge_axes(tsr_shape shape, int operands, const tsr_shape *shapes)
-{
-    int64_t steps[OPERANDS][TSR_MAX_RANK];
-    for (int i = 0; i < operands; i++) {
-        int64_t step = 1;
-        for (int axis = shape.rank - 1; axis >= 0; axis--) {
-            const int own = axis - shape.rank + shapes[i].rank;
-            const int64_t dim = own < 0 ? 1 : shapes[i].dims[own];
-            steps[i][axis] = dim == 1 ? 0 : step;
-            step *= dim;
+    groups g = {.count = 0};
+    for (int axis = 0; axis < shape.rank; axis++) {
+        const int own = axis - shape.rank + other.rank;
+        const bool has = own >= 0 && other.dims[own] != 1;
+        if (shape.dims[axis] == 1) continue;
+        if (g.count > 0 && (g.step[g.count - 1] != 0) == has) g.length[g.count - 1] *= shape.dims[axis];
+        else {
+            g.length[g.count] = shape.dims[axis];
+            g.step[g.count++] = has;
         }
     }
-    merged m = {.rank = 0};
-    for (int axis = 0; axis < shape.rank; axis++) {
-        int64_t here[OPERANDS];
-        for (int i = 0; i < operands; i++) here[i] = steps[i][axis];
-        append_axis(&m, operands, shape.dims[axis], here);
-    }
-    if (m.rank == 0) { /* a single value */
-        m.rank = 1;
-        m.dims[0] = 1;
-        for (int i = 0; i < operands; i++) m.steps[i][0] = 1;
-    }
-    return m;
-}
-
-static bool tail_is_plain(const walk *w, int operand)
-{
+    if (g.count == 0) g = (groups){.count = 1, .length = {1}, .step = {1}};
     int64_t step = 1;
-    for (int axis = w->tails - 1; axis >= 0; axis--) {
-        if (w->tail_dims[axis] > 1 && w->tail_steps[operand][axis] != step) return false;
-        step *= w->tail_dims[axis];
+    for (int i = g.count - 1; i >= 0; i--) {
+        if (g.step[i] == 0) continue;
+        g.step[i] = step;
+        step *= g.length[i];
     }
-    return true;
+    return g;
 }
 
-/* `shape` has at least one value. */
-static walk make_walk(const tsr_map *map, tsr_shape target)
+/* A place in a walk through a shape in order, and where it is in the other one. */
+typedef struct place {
+    int64_t at[AXES], offset;
+} place;
+
+static place place_at(const groups *g, int64_t index)
 {
-    tsr_shape shapes[OPERANDS];
-    for (int i = 0; i < map->count; i++) shapes[i] = map->shapes[i];
-    shapes[map->count] = target;
-    walk w = {.operands = map->count + 1, .inner = 1};
-    const merged m = merge_axes(map->shape, w.operands, shapes);
-    int split = m.rank - 1;
-    while (split > 0 && w.inner * m.dims[split] <= BLOCK) w.inner *= m.dims[split--];
-    w.cut = m.dims[split];
-    const int64_t most = BLOCK / w.inner, chunks = (w.cut - 1) / most + 1, chunk = (w.cut - 1) / chunks + 1;
-    w.heads = split + 1;
-    w.tails = m.rank - split;
-    for (int axis = 0; axis < split; axis++) w.head_dims[axis] = m.dims[axis];
-    w.head_dims[split] = (w.cut - 1) / chunk + 1;
-    w.tail_dims[0] = chunk;
-    for (int axis = 1; axis < w.tails; axis++) w.tail_dims[axis] = m.dims[split + axis];
-    for (int i = 0; i < w.operands; i++) {
-        for (int axis = 0; axis < split; axis++) w.head_steps[i][axis] = m.steps[i][axis];
-        w.head_steps[i][split] = chunk * m.steps[i][split];
-        for (int axis = 0; axis < w.tails; axis++) w.tail_steps[i][axis] = m.steps[i][split + axis];
-        w.plain[i] = tail_is_plain(&w, i);
+    place p = {.offset = 0};
+    for (int i = g->count - 1; i >= 0; i--) {
+        p.at[i] = index % g->length[i];
+        index /= g->length[i];
+        p.offset += p.at[i] * g->step[i];
     }
-    return w;
-}
-
-/* Moves a place by `index`, which counts through the head axes of the set `axes`. */
-static void move(const walk *w, unsigned axes, int64_t index, place *to)
-{
-    for (int axis = w->heads - 1; axis >= 0; axis--) {
-        if (!(axes >> axis & 1u)) continue;
-        const int64_t at = index % w->head_dims[axis];
-        index /= w->head_dims[axis];
-        for (int i = 0; i < w->operands; i++) to->offset[i] += at * w->head_steps[i][axis];
-        if (axis < w->heads - 1) continue;
-        const int64_t left = w->cut - at * w->tail_dims[0];
-        to->count = (left < w->tail_dims[0] ? left : w->tail_dims[0]) * w->inner;
-    }
-}
-
-static unsigned all_heads(const walk *w)
-{
-    return (1u << w->heads) - 1;
-}
-
-static int64_t head_count(const walk *w, unsigned axes)
-{
-    int64_t count = 1;
-    for (int axis = 0; axis < w->heads; axis++)
-        if (axes >> axis & 1u) count *= w->head_dims[axis];
-    return count;
-}
-
-/* ---- the panels of a block: its last two axes ----------------------------------------------------------------- */
-
-typedef struct panel {
-    int64_t at[AXES];
-    int64_t offset;         /* in the operand, from where the block begins in it */
-    int64_t rows, length;   /* the same for every panel */
-    int64_t row_step, step; /* of the operand; step is 0 or 1 */
-} panel;
-
-static panel first_panel(const walk *w, int operand, int64_t count)
-{
-    const int last = w->tails - 1;
-    panel p = {.rows = 1, .length = count, .step = w->tail_steps[operand][last]};
-    if (last == 0) return p;
-    p.length = w->tail_dims[last];
-    p.rows = last == 1 ? count / p.length : w->tail_dims[last - 1];
-    p.row_step = w->tail_steps[operand][last - 1];
     return p;
 }
 
-static void next_panel(const walk *w, int operand, panel *p)
+/* Goes on by a run within the last group. */
+static void advance(const groups *g, place *p, int64_t run)
 {
-    for (int axis = w->tails - 3; axis >= 0; axis--) {
-        const int64_t step = w->tail_steps[operand][axis];
-        p->offset += step;
-        if (++p->at[axis] < w->tail_dims[axis]) return;
-        p->offset -= step * w->tail_dims[axis];
-        p->at[axis] = 0;
+    int64_t moved = run;
+    for (int i = g->count - 1; i >= 0; i--, moved = 1) {
+        p->at[i] += moved;
+        p->offset += moved * g->step[i];
+        if (p->at[i] < g->length[i]) return;
+        p->at[i] = 0;
+        p->offset -= g->length[i] * g->step[i];
     }
 }
 
-/* ---- blocks of values ----------------------------------------------------------------------------------------- */
+/* ---- reading a map -------------------------------------------------------------------------------------------- */
+
+typedef struct plan {
+    const tsr_map *map;
+    tsr_row row;                    /* for this CPU, or NULL */
+    int64_t size, block;            /* blocks begin at multiples of the patterns' lengths where these are short */
+    bool whole[TSR_MAP_INPUTS];     /* has full shape */
+    groups groups[TSR_MAP_INPUTS];
+    int64_t period[TSR_MAP_INPUTS]; /* length of the pattern that is repeated */
+} plan;
+
+static plan plan_of(const tsr_context *ctx, const tsr_map *map)
+{
+    plan p = {.map = map, .row = map->row ? map->row[ctx->kernels->level] : NULL, .size = tsr_shape_size(map->shape)};
+    int64_t longest = 0;
+    for (int i = 0; i < map->count; i++) {
+        p.whole[i] = tsr_shape_size(map->shapes[i]) == p.size;
+        if (p.whole[i]) continue;
+        groups *g = &p.groups[i];
+        *g = groups_of(map->shape, map->shapes[i]);
+        p.period[i] = g->step[0] ? p.size : p.size / g->length[0];
+        if (p.period[i] <= BLOCK && p.period[i] > longest) longest = p.period[i];
+    }
+    p.block = longest ? BLOCK / longest * longest : BLOCK;
+    return p;
+}
 
 typedef struct reader {
-    const tsr_map *map;
-    const walk *w;
-    int64_t held_offset[TSR_MAP_INPUTS], held_count[TSR_MAP_INPUTS]; /* what the buffers hold; -1: nothing yet */
+    const plan *plan;
+    int64_t held_begin[TSR_MAP_INPUTS], held_count[TSR_MAP_INPUTS]; /* what the buffers hold */
     tsr_real buffers[TSR_MAP_INPUTS][BLOCK];
     tsr_real out[BLOCK];
 } reader;
 
-static void start_reading(reader *r, const tsr_map *map, const walk *w)
+static void start_reading(reader *r, const plan *p)
 {
-    r->map = map;
-    r->w = w;
-    for (int i = 0; i < map->count; i++) r->held_offset[i] = -1;
+    r->plan = p;
+    memset(r->held_count, 0, sizeof r->held_count);
 }
 
-static void copy_row(tsr_real *restrict to, const tsr_real *restrict from, const panel *p)
+static void lay_out(const groups *g, const tsr_real *from, int64_t begin, int64_t count, tsr_real *to)
 {
-    if (p->step)
-        for (int64_t i = 0; i < p->length; i++) to[i] = from[i];
-    else
-        for (int64_t i = 0; i < p->length; i++) to[i] = *from;
+    const int last = g->count - 1;
+    place p = place_at(g, begin);
+    for (tsr_real *end = to + count; to < end;) {
+        const int64_t run = least(g->length[last] - p.at[last], end - to);
+        const tsr_real *values = from + p.offset;
+        if (g->step[last]) memcpy(to, values, (size_t)run * sizeof *to);
+        else
+            for (int64_t i = 0; i < run; i++) to[i] = *values;
+        to += run;
+        advance(g, &p, run);
+    }
 }
 
-/* The values of input i at a place, laid out one by one. */
-static const tsr_real *read_input(reader *r, int i, const place *at)
+/* Values [begin, begin + count) of input i; at most BLOCK unless it is whole. */
+static const tsr_real *read_input(reader *r, int i, int64_t begin, int64_t count)
 {
-    const tsr_real *from = r->map->data[i] + at->offset[i];
-    if (r->w->plain[i]) return from;
-    tsr_real *to = r->buffers[i];
-    if (r->held_offset[i] == at->offset[i] && r->held_count[i] >= at->count) return to; /* a repeated row stays */
-    r->held_offset[i] = at->offset[i];
-    r->held_count[i] = at->count;
-    panel p = first_panel(r->w, i, at->count);
-    for (tsr_real *row = to; row < to + at->count; next_panel(r->w, i, &p))
-        for (int64_t k = 0; k < p.rows; k++, row += p.length) copy_row(row, from + p.offset + k * p.row_step, &p);
-    return to;
+    const plan *p = r->plan;
+    if (p->whole[i]) return p->map->data[i] + begin;
+    const int64_t at = begin % p->period[i];
+    if (r->held_begin[i] != at || r->held_count[i] < count)
+        lay_out(&p->groups[i], p->map->data[i], at, count, r->buffers[i]);
+    r->held_begin[i] = at;
+    r->held_count[i] = count;
+    return r->buffers[i];
 }
 
-/* The values of the map at a place, in `out` or, where there is nothing to compute, where they are. */
-static const tsr_real *read_map(reader *r, const place *at, tsr_real *out)
+/* The same of the map: in `out` or, where there is nothing to compute, where they are. */
+static const tsr_real *read_map(reader *r, int64_t begin, int64_t count, tsr_real *out)
 {
+    const plan *p = r->plan;
     const tsr_real *in[TSR_MAP_INPUTS];
-    for (int i = 0; i < r->map->count; i++) in[i] = read_input(r, i, at);
-    if (!r->map->row) return in[0];
-    r->map->row(out, in, at->count, r->map->numbers);
+    for (int i = 0; i < p->map->count; i++) in[i] = read_input(r, i, begin, count);
+    if (!p->row) return in[0];
+    p->row(out, in, count, p->map->numbers);
     return out;
 }
 
@@ -220,309 +155,357 @@ void tsr_map_add(tsr_map *map, const tsr_real *data, tsr_shape shape)
     map->shapes[map->count++] = shape;
 }
 
+static TSR_ROW(exp_distance, tsr_exp_of(a - b), a, b)
+static TSR_ROW(product, a * b, a, b)
+const tsr_row *const tsr_row_exp_distance = exp_distance, *const tsr_row_product = product;
+
 /* ---- map ------------------------------------------------------------------------------------------------------ */
 
 typedef struct map_job {
-    const tsr_map *map;
-    walk w;
+    plan plan;
     tsr_real *out;
 } map_job;
 
-static void whole_body(void *user, int64_t begin, int64_t end)
+static void map_body(void *user, int64_t begin, int64_t end)
 {
     const map_job *job = user;
-    const tsr_real *in[TSR_MAP_INPUTS];
-    for (int i = 0; i < job->map->count; i++) in[i] = job->map->data[i] + begin;
-    if (job->map->row) job->map->row(job->out + begin, in, end - begin, job->map->numbers);
-    else memcpy(job->out + begin, in[0], (size_t)(end - begin) * sizeof(tsr_real));
-}
-
-static void blocks_body(void *user, int64_t begin, int64_t end)
-{
-    const map_job *job = user;
+    const plan *p = &job->plan;
     reader r;
-    start_reading(&r, job->map, &job->w);
-    for (int64_t block = begin; block < end; block++) {
-        place at = {.count = 0};
-        move(&job->w, all_heads(&job->w), block, &at);
-        tsr_real *out = job->out + at.offset[job->map->count];
-        const tsr_real *values = read_map(&r, &at, out);
-        if (values != out) memcpy(out, values, (size_t)at.count * sizeof(tsr_real));
-    }
-}
-
-void tsr_map_run(tsr_node *n, const tsr_map *map, tsr_real *out)
-{
-    const int64_t size = tsr_shape_size(map->shape);
-    if (!out || size <= 0) return;
-    map_job job = {.map = map, .out = out};
-    bool whole = true;
-    for (int i = 0; i < map->count; i++) whole = whole && tsr_shape_size(map->shapes[i]) == size;
-    const int64_t grain = tsr_grain(map->cost);
-    if (whole) {
-        tsr_parallel(tsr_node_context(n), size, grain, whole_body, &job);
+    if (!p->row && !p->whole[0]) {
+        lay_out(&p->groups[0], p->map->data[0], begin, end - begin, job->out + begin);
         return;
     }
-    job.w = make_walk(map, map->shape);
-    const int64_t blocks = head_count(&job.w, all_heads(&job.w));
-    tsr_parallel(tsr_node_context(n), blocks, grain / ((size - 1) / blocks + 1), blocks_body, &job);
+    start_reading(&r, p);
+    for (int64_t at = begin; at < end; at += p->block) {
+        const int64_t count = least(p->block, end - at);
+        const tsr_real *values = read_map(&r, at, count, job->out + at);
+        if (values != job->out + at) memcpy(job->out + at, values, (size_t)count * sizeof *values);
+    }
+}
+
+void tsr_map_run(tsr_context *ctx, const tsr_map *map, tsr_real *out)
+{
+    if (!out || tsr_shape_size(map->shape) <= 0) return;
+    map_job job = {.plan = plan_of(ctx, map), .out = out};
+    const int64_t grain = tsr_grain(map->cost) / job.plan.block * job.plan.block;
+    tsr_parallel(ctx, job.plan.size, grain > 0 ? grain : job.plan.block, map_body, &job);
 }
 
 /* ---- fold ----------------------------------------------------------------------------------------------------- */
 
-/* Both kinds of fold are written once, with the kind a constant that the compiler sees. */
-static inline double combine(bool largest, double a, double b)
+/* A box of values in order, [outer][rows][columns], folded along its rows onto to[outer][columns]. */
+typedef struct box {
+    int64_t outer, rows, columns;
+} box;
+typedef void (*fold_values)(double *to, const tsr_real *values, const box *b);
+typedef void (*fold_exact)(double *to, const double *values, const box *b);
+
+enum { LANES = 32 }; /* so many that compilers keep loops over them and do several at once */
+
+static TSR_INLINE double combine(bool largest, double a, double b)
 {
     if (!largest) return a + b;
     return ((b > a) | (b != b)) ? b : a; /* NaN wins */
 }
 
-static inline void combine_block(bool largest, double *restrict to, const tsr_real *restrict values, int64_t count)
+/* What is folded: float values or exact ones (the other is NULL). Each of the following is written once; which of the
+ * two there are, and the kind of fold, are constants that the compiler sees. */
+typedef struct source {
+    const tsr_real *values;
+    const double *exact;
+} source;
+
+static TSR_INLINE double value_of(source s, int64_t i)
 {
-    for (int64_t i = 0; i < count; i++) to[i] = combine(largest, to[i], (double)values[i]);
+    return s.exact ? s.exact[i] : (double)s.values[i];
 }
 
-/* The values are used up. Long rows are halved, the back half onto the front, which several at a time are done in. */
-static inline double combine_row(bool largest, double *values, int64_t count)
+static TSR_INLINE source from(source s, int64_t i)
 {
-    while (count > 16) {
-        const int64_t half = count / 2, rest = count - half;
-        for (int64_t i = 0; i < half; i++) values[i] = combine(largest, values[i], values[rest + i]);
-        count = rest;
+    return (source){s.exact ? NULL : s.values + i, s.exact ? s.exact + i : NULL};
+}
+
+static TSR_INLINE double fold_row(bool largest, source s, int64_t count)
+{
+    double lanes[LANES], one = value_of(s, 0);
+    int64_t at = LANES;
+    if (count < LANES) {
+        for (int64_t i = 1; i < count; i++) one = combine(largest, one, value_of(s, i));
+        return one;
     }
-    double one = values[0];
-    for (int64_t i = 1; i < count; i++) one = combine(largest, one, values[i]);
+    for (int i = 0; i < LANES; i++) lanes[i] = value_of(s, i);
+    for (; at + LANES <= count; at += LANES)
+        for (int i = 0; i < LANES; i++) lanes[i] = combine(largest, lanes[i], value_of(s, at + i));
+    for (int half = LANES / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; i++) lanes[i] = combine(largest, lanes[i], lanes[i + half]);
+    for (one = lanes[0]; at < count; at++) one = combine(largest, one, value_of(s, at));
     return one;
 }
 
-/* rows x length values: each row folded into one of `to`, or row upon row onto `to`. */
-static inline void combine_panel(bool largest, const panel *p, double *values, double *to)
+static TSR_INLINE tsr_real larger(tsr_real a, tsr_real b)
 {
-    for (int64_t row = 0; row < p->rows; row++, values += p->length, to += p->row_step) {
-        if (p->step)
-            for (int64_t i = 0; i < p->length; i++) to[i] = combine(largest, to[i], values[i]);
-        else
-            *to = combine(largest, *to, combine_row(largest, values, p->length));
+    return ((b > a) | (b != b)) ? b : a;
+}
+
+/* The same for the largest of plain values, which need not become double on the way. */
+static TSR_INLINE double largest_of_row(const tsr_real *values, int64_t count)
+{
+    tsr_real lanes[LANES], one = values[0];
+    int64_t at = 0;
+    if (count >= LANES) {
+        for (int i = 0; i < LANES; i++) lanes[i] = values[i];
+        for (at = LANES; at + LANES <= count; at += LANES)
+            for (int i = 0; i < LANES; i++) lanes[i] = larger(lanes[i], values[at + i]);
+        for (int half = LANES / 2; half > 0; half /= 2)
+            for (int i = 0; i < half; i++) lanes[i] = larger(lanes[i], lanes[i + half]);
+        one = lanes[0];
+    }
+    for (; at < count; at++) one = larger(one, values[at]);
+    return (double)one;
+}
+
+static TSR_INLINE void combine_line(bool largest, double *restrict to, source s, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) to[i] = combine(largest, to[i], value_of(s, i));
+}
+
+/* Several rows side by side, as many as there are lanes for, then the halves upon each other. */
+static TSR_INLINE void fold_narrow(bool largest, double *to, source s, int64_t rows, int64_t columns)
+{
+    double lanes[LANES];
+    int64_t width = columns;
+    while (2 * width <= LANES && 2 * width <= rows * columns) width *= 2;
+    for (int64_t i = 0; i < width; i++) lanes[i] = value_of(s, i);
+    for (int64_t at = width; at < rows * columns; at += width)
+        combine_line(largest, lanes, from(s, at), least(width, rows * columns - at));
+    for (; width > columns; width /= 2) combine_line(largest, lanes, (source){NULL, lanes + width / 2}, width / 2);
+    combine_line(largest, to, (source){NULL, lanes}, columns);
+}
+
+static TSR_INLINE void fold_wide(bool largest, double *restrict to, source s, int64_t rows, int64_t columns)
+{
+    for (; rows >= 4; rows -= 4, s = from(s, 4 * columns)) {
+        const source b = from(s, columns), c = from(b, columns), d = from(c, columns);
+        for (int64_t i = 0; i < columns; i++)
+            to[i] = combine(largest, to[i], combine(largest, combine(largest, value_of(s, i), value_of(b, i)),
+                                                    combine(largest, value_of(c, i), value_of(d, i))));
+    }
+    for (; rows > 0; rows--, s = from(s, columns)) combine_line(largest, to, s, columns);
+}
+
+static TSR_INLINE void fold_box(bool largest, double *to, source s, const box *b)
+{
+    for (int64_t o = 0; o < b->outer; o++, to += b->columns, s = from(s, b->rows * b->columns)) {
+        if (b->columns == 1 && largest && !s.exact) *to = combine(largest, *to, largest_of_row(s.values, b->rows));
+        else if (b->columns == 1) *to = combine(largest, *to, fold_row(largest, s, b->rows));
+        else if (2 * b->columns <= LANES) fold_narrow(largest, to, s, b->rows, b->columns);
+        else fold_wide(largest, to, s, b->rows, b->columns);
     }
 }
 
-static void add_block(double *to, const tsr_real *values, int64_t count)
+static TSR_PER_LEVEL(fold_values, sum_values, (double *to, const tsr_real *values, const box *b), (to, values, b))
 {
-    combine_block(false, to, values, count);
+    fold_box(false, to, (source){values, NULL}, b);
 }
 
-static void max_block(double *to, const tsr_real *values, int64_t count)
+static TSR_PER_LEVEL(fold_values, max_values, (double *to, const tsr_real *values, const box *b), (to, values, b))
 {
-    combine_block(true, to, values, count);
+    fold_box(true, to, (source){values, NULL}, b);
 }
 
-static void add_panel(const panel *p, double *values, double *to)
+/* Of what has been folded before there is little. */
+static void sum_exact(double *to, const double *values, const box *b)
 {
-    combine_panel(false, p, values, to);
+    fold_box(false, to, (source){NULL, values}, b);
 }
 
-static void max_panel(const panel *p, double *values, double *to)
+static void max_exact(double *to, const double *values, const box *b)
 {
-    combine_panel(true, p, values, to);
+    fold_box(true, to, (source){NULL, values}, b);
 }
 
-typedef struct fold_kind {
-    double start;
-    void (*block)(double *to, const tsr_real *values, int64_t count);
-    void (*inside)(const panel *p, double *values, double *to);
-} fold_kind;
-
-static const fold_kind sums = {0, add_block, add_panel};
-static const fold_kind maxima = {-INFINITY, max_block, max_panel};
-
+/* [outer][length][inner] folded along the middle. */
 typedef struct fold_job {
-    const tsr_map *map;
-    const tsr_fold *fold;
-    const fold_kind *kind;
-    walk w;
-    unsigned kept, folded; /* head axes */
-    int64_t steps;         /* blocks that go to the same place */
-    int64_t slices, slice; /* steps are shared out in slices: few places keep many threads busy */
-    int64_t results;
-    double *parts;         /* [slices][results]; NULL for one slice */
+    const plan *plan;     /* NULL: from `exact` */
+    const double *exact;
+    fold_values of_values;
+    fold_exact of_exact;
+    double start;
+    box all, block;       /* a block: several outers, or rows of one, or columns of a row */
+    int64_t chunks;       /* of columns */
+    int64_t slices, slice; /* rows are shared out in slices: few results keep many threads busy */
+    double *to;           /* [slices][outer][inner] */
 } fold_job;
-
-static void deliver(const tsr_fold *fold, int64_t at, const double *values, int64_t count)
-{
-    for (int64_t i = 0; i < count; i++) {
-        if (fold->out) fold->out[at + i] = (tsr_real)(values[i] / fold->divisor);
-        else fold->exact[at + i] = values[i] / fold->divisor;
-    }
-}
-
-/* Folds a block within itself, into `to`; returns how many values that makes: they are neighbours in the target. */
-static int64_t fold_inside(const fold_job *job, double *block, int64_t count, double *to)
-{
-    const walk *w = &job->w;
-    const int target = job->map->count;
-    int64_t made = count;
-    for (int axis = 0; axis < w->tails; axis++) {
-        const int64_t dim = axis ? w->tail_dims[axis] : count / w->inner;
-        if (w->tail_steps[target][axis] == 0) made /= dim;
-    }
-    for (int64_t i = 0; i < made; i++) to[i] = job->kind->start;
-    panel p = first_panel(w, target, count);
-    for (int64_t done = 0; done < count; done += p.rows * p.length, next_panel(w, target, &p))
-        job->kind->inside(&p, block + done, to + p.offset);
-    return made;
-}
 
 static void fold_body(void *user, int64_t begin, int64_t end)
 {
     const fold_job *job = user;
-    const walk *w = &job->w;
+    const int64_t length = job->all.rows, inner = job->all.columns;
     reader r;
-    double block[BLOCK], made[BLOCK];
-    start_reading(&r, job->map, w);
+    double sums[BLOCK];
+    if (job->plan) start_reading(&r, job->plan);
     for (int64_t item = begin; item < end; item++) {
-        const int64_t part = item % job->slices, first = part * job->slice;
-        const int64_t last = first + job->slice < job->steps ? first + job->slice : job->steps;
-        place unit = {.count = 0};
-        move(w, job->kept, item / job->slices, &unit);
-        int64_t filled = 0; /* the last chunk of a cut axis is shorter: it adds to fewer values */
-        for (int64_t step = first; step < last; step++) {
-            place at = unit;
-            move(w, job->folded, step, &at);
-            const tsr_real *values = read_map(&r, &at, r.out);
-            const int64_t old = at.count < filled ? at.count : filled;
-            job->kind->block(block, values, old);
-            for (int64_t i = old; i < at.count; i++) block[i] = (double)values[i];
-            if (at.count > filled) filled = at.count;
+        const int64_t slice = item % job->slices, unit = item / job->slices;
+        const int64_t outer = unit / job->chunks * job->block.outer, column = unit % job->chunks * job->block.columns;
+        box b = {least(job->block.outer, job->all.outer - outer), 0, least(job->block.columns, inner - column)};
+        const int64_t last = least(length, (slice + 1) * job->slice), results = b.outer * b.columns;
+        for (int64_t i = 0; i < results; i++) sums[i] = job->start;
+        for (int64_t row = slice * job->slice; row < last; row += job->block.rows) {
+            b.rows = least(job->block.rows, last - row);
+            const int64_t at = (outer * length + row) * inner + column, count = b.outer * b.rows * b.columns;
+            if (job->plan) job->of_values(sums, read_map(&r, at, count, r.out), &b);
+            else job->of_exact(sums, job->exact + at, &b);
         }
-        const int64_t count = fold_inside(job, block, filled, made), to = unit.offset[job->map->count];
-        if (job->parts) memcpy(job->parts + part * job->results + to, made, (size_t)count * sizeof *made);
-        else deliver(job->fold, to, made, count);
+        double *to = job->to + slice * job->all.outer * inner + outer * inner + column;
+        memcpy(to, sums, (size_t)results * sizeof *to);
     }
 }
 
-/* How many slices: from shapes alone. */
-static void slice_work(fold_job *job, int64_t units, double block_work)
+/* Blocks and slices: from shapes alone. Returns the number of items. */
+static int64_t cut_fold(fold_job *job, double cost)
 {
     enum { ENOUGH = 32 };
-    const double worth = (double)job->steps * block_work / 32768;
+    const box all = job->all;
+    const int64_t both = all.rows * all.columns;
+    job->block = (box){both > BLOCK ? 1 : BLOCK / both, both > BLOCK ? BLOCK / least(BLOCK, all.columns) : all.rows,
+                       least(BLOCK, all.columns)};
+    job->chunks = (all.columns - 1) / job->block.columns + 1;
+    const int64_t units = ((all.outer - 1) / job->block.outer + 1) * job->chunks;
+    const double worth = (double)all.rows * (double)job->block.columns * cost / 32768;
     int64_t slices = units >= ENOUGH ? 1 : (ENOUGH - 1) / units + 1;
     if ((double)slices > worth) slices = worth < 1 ? 1 : (int64_t)worth;
-    job->slice = (job->steps - 1) / slices + 1;
-    job->slices = (job->steps - 1) / job->slice + 1;
+    const int64_t share = (all.rows - 1) / slices + 1;
+    job->slice = ((share - 1) / job->block.rows + 1) * job->block.rows;
+    job->slices = (all.rows - 1) / job->slice + 1;
+    return units * job->slices;
 }
 
-static void split_heads(const walk *w, unsigned *kept, unsigned *folded)
+/* One fold along the middle of job->all; its result takes the place of job->exact, whose memory is given back. */
+static bool fold_middle(tsr_context *ctx, fold_job *job, double cost)
 {
-    const int target = w->operands - 1;
-    *kept = *folded = 0;
-    for (int axis = 0; axis < w->heads; axis++)
-        *(w->head_steps[target][axis] ? kept : folded) |= 1u << axis;
+    const int64_t results = job->all.outer * job->all.columns, items = cut_fold(job, cost);
+    const size_t bytes = (size_t)results * sizeof(double), held = (size_t)(job->all.rows * results) * sizeof(double);
+    job->to = tsr_allocate(ctx, bytes * (size_t)job->slices, "a reduction");
+    if (job->to) {
+        const double work = (double)(job->block.outer * job->slice * job->block.columns) * cost;
+        tsr_parallel(ctx, items, tsr_grain(work), fold_body, job);
+    }
+    if (job->exact) tsr_release(ctx, (void *)(uintptr_t)job->exact, held);
+    job->plan = NULL;
+    job->exact = job->to;
+    if (!job->to || job->slices == 1) return job->to;
+    job->all = (box){1, job->slices, results};
+    return fold_middle(ctx, job, 1);
 }
 
-static void join_parts(const fold_job *job)
+static void deliver(const tsr_fold *fold, const fold_job *job)
 {
-    const panel row = {.rows = 1, .length = job->results, .step = 1};
-    for (int64_t part = 1; part < job->slices; part++)
-        job->kind->inside(&row, job->parts + part * job->results, job->parts);
-    deliver(job->fold, 0, job->parts, job->results);
+    const int64_t results = tsr_shape_size(fold->target);
+    for (int64_t i = 0; i < results; i++) {
+        const double value = (job->exact ? job->exact[i] : job->start) / fold->divisor;
+        if (fold->out) fold->out[i] = (tsr_real)value;
+        else fold->exact[i] = value;
+    }
 }
 
-void tsr_map_fold(tsr_node *n, const tsr_map *map, const tsr_fold *fold)
+void tsr_map_fold(tsr_context *ctx, const tsr_map *map, const tsr_fold *fold)
 {
-    fold_job job = {.map = map, .fold = fold, .kind = fold->largest ? &maxima : &sums};
-    job.results = tsr_shape_size(fold->target);
-    if (tsr_dead(n) || (!fold->out && !fold->exact)) return;
+    if (ctx->failed || (!fold->out && !fold->exact)) return;
+    const int level = ctx->kernels->level;
+    fold_job job = {.start = fold->largest ? -INFINITY : 0,
+                    .of_values = fold->largest ? max_values[level] : sum_values[level],
+                    .of_exact = fold->largest ? max_exact : sum_exact};
     if (tsr_shape_size(map->shape) == 0) {
-        for (int64_t i = 0; i < job.results; i++) deliver(fold, i, &job.kind->start, 1);
+        deliver(fold, &job);
         return;
     }
-    job.w = make_walk(map, fold->target);
-    split_heads(&job.w, &job.kept, &job.folded);
-    const int64_t units = head_count(&job.w, job.kept);
-    job.steps = head_count(&job.w, job.folded);
-    const double block_work = (double)(job.w.tail_dims[0] * job.w.inner) * (map->cost > 1 ? map->cost : 1);
-    slice_work(&job, units, block_work);
-    if (job.slices > 1) {
-        job.parts = tsr_scratch(n, (size_t)(job.slices * job.results) * sizeof *job.parts);
-        if (!job.parts) return;
+    const plan p = plan_of(ctx, map);
+    groups g = groups_of(map->shape, fold->target);
+    job.plan = &p;
+    for (;;) { /* the longest group first */
+        int longest = -1;
+        for (int i = 0; i < g.count; i++)
+            if (g.step[i] == 0 && (longest < 0 || g.length[i] > g.length[longest])) longest = i;
+        if (longest < 0 && job.exact) break;
+        job.all = (box){1, longest < 0 ? 1 : g.length[longest], 1};
+        for (int i = 0; i < g.count; i++)
+            if (i != longest) *(i < longest ? &job.all.outer : &job.all.columns) *= g.length[i];
+        if (!fold_middle(ctx, &job, map->cost > 1 ? map->cost : 1)) return;
+        if (longest >= 0) g.length[longest] = g.step[longest] = 1;
     }
-    tsr_parallel(tsr_node_context(n), units * job.slices, tsr_grain(block_work * (double)job.slice), fold_body, &job);
-    if (job.parts) join_parts(&job);
+    deliver(fold, &job);
+    tsr_release(ctx, (void *)(uintptr_t)job.exact, (size_t)tsr_shape_size(fold->target) * sizeof(double));
 }
 
 /* ---- the first of a value ------------------------------------------------------------------------------------- */
 
+typedef void (*first_run)(const tsr_real *x, const tsr_real *value, tsr_real *left, tsr_real *out, int64_t count);
+
 typedef struct first_job {
     const tsr_first *first;
-    walk w;
-    unsigned kept, folded;
-    int64_t steps;
+    groups groups;
+    tsr_real *left;  /* of each result's gradient: all of it, until a place has got it */
+    first_run apart; /* along a run each value has its own result */
 } first_job;
 
-static inline bool same(tsr_real a, tsr_real b)
+static TSR_INLINE bool same(tsr_real a, tsr_real b)
 {
     return (a == b) | ((a != a) & (b != b));
 }
 
-static void first_in_row(const panel *p, const tsr_real *x, const tsr_real *value, const tsr_real *g,
-                         tsr_real *restrict out, bool *restrict found)
+static TSR_PER_LEVEL(first_run, run_apart,
+                     (const tsr_real *x, const tsr_real *value, tsr_real *left, tsr_real *out, int64_t count),
+                     (x, value, left, out, count))
 {
-    if (p->step == 0) {
-        int64_t k = 0;
-        if (!*found)
-            for (; k < p->length && !same(x[k], *value); k++) out[k] = 0;
-        if (!*found && k < p->length) {
-            *found = true;
-            out[k++] = *g;
-        }
-        for (; k < p->length; k++) out[k] = 0;
-        return;
-    }
-    for (int64_t k = 0; k < p->length; k++) {
-        const bool hit = !found[k] & same(x[k], value[k]);
-        out[k] = hit ? g[k] : 0;
-        found[k] |= hit;
+    TSR_INDEPENDENT
+    for (int64_t i = 0; i < count; i++) {
+        const bool hit = same(x[i], value[i]);
+        const tsr_real g = left[i];
+        out[i] = hit ? g : 0;
+        left[i] = hit ? 0 : g;
     }
 }
 
-static void first_in_block(const first_job *job, const place *at, const place *unit, bool *found)
+static void run_together(const tsr_real *x, const tsr_real *value, tsr_real *left, tsr_real *out, int64_t count)
 {
-    const tsr_first *f = job->first;
-    const tsr_real *x = f->x + at->offset[0];
-    tsr_real *out = f->out + at->offset[0];
-    panel p = first_panel(&job->w, 1, at->count);
-    for (const tsr_real *end = x + at->count; x < end; next_panel(&job->w, 1, &p))
-        for (int64_t row = 0; row < p.rows; row++, x += p.length, out += p.length) {
-            const int64_t to = p.offset + row * p.row_step;
-            first_in_row(&p, x, f->value + unit->offset[1] + to, f->g + unit->offset[1] + to, out, found + to);
+    memset(out, 0, (size_t)count * sizeof *out);
+    for (int64_t i = 0; *left != 0 && i < count; i++)
+        if (same(x[i], *value)) {
+            out[i] = *left;
+            *left = 0;
         }
 }
 
 static void first_body(void *user, int64_t begin, int64_t end)
 {
     const first_job *job = user;
-    for (int64_t item = begin; item < end; item++) {
-        bool found[BLOCK] = {false};
-        place unit = {.count = 0};
-        move(&job->w, job->kept, item, &unit);
-        for (int64_t step = 0; step < job->steps; step++) {
-            place at = unit;
-            move(&job->w, job->folded, step, &at);
-            first_in_block(job, &at, &unit, found);
-        }
+    const tsr_first *f = job->first;
+    const groups *g = &job->groups;
+    const int last = g->count - 1;
+    place p = place_at(g, begin);
+    for (int64_t at = begin; at < end;) {
+        const int64_t run = least(g->length[last] - p.at[last], end - at);
+        const first_run run_of = g->step[last] ? job->apart : run_together;
+        run_of(f->x + at, f->value + p.offset, job->left + p.offset, f->out + at, run);
+        at += run;
+        advance(g, &p, run);
     }
 }
 
-void tsr_map_first(tsr_node *n, const tsr_first *first)
+void tsr_map_first(tsr_context *ctx, const tsr_first *first)
 {
-    if (!first->out || tsr_shape_size(first->shape) <= 0) return;
-    tsr_map map = {.shape = first->shape};
-    tsr_map_add(&map, first->x, first->shape);
-    first_job job = {.first = first, .w = make_walk(&map, first->target)};
-    split_heads(&job.w, &job.kept, &job.folded);
-    job.steps = head_count(&job.w, job.folded);
-    const double work = (double)(job.steps * job.w.tail_dims[0] * job.w.inner);
-    tsr_parallel(tsr_node_context(n), head_count(&job.w, job.kept), tsr_grain(2 * work), first_body, &job);
+    const int64_t size = tsr_shape_size(first->shape);
+    if (!first->out || size <= 0) return;
+    const size_t bytes = (size_t)tsr_shape_size(first->target) * sizeof(tsr_real);
+    first_job job = {.first = first, .groups = groups_of(first->shape, first->target),
+                     .left = tsr_allocate(ctx, bytes, "the gradient of a maximum"),
+                     .apart = run_apart[ctx->kernels->level]};
+    if (!job.left) return;
+    memcpy(job.left, first->g, bytes);
+    /* The first group's places have nothing in common if they are of different results. */
+    const int64_t unit = job.groups.step[0] ? size / job.groups.length[0] : size;
+    tsr_parallel(ctx, size, unit * tsr_grain(2 * (double)unit), first_body, &job);
+    tsr_release(ctx, job.left, bytes);
 }
 
 /* ---- ops ------------------------------------------------------------------------------------------------------ */
@@ -553,8 +536,8 @@ void tsr_map_backward(tsr_node *n)
         if (!passes) tsr_map_add(&map, tsr_data(y), tsr_shape_of(y));
         tsr_map_add(&map, tsr_data(g), tsr_shape_of(y));
         tsr_real *out = tsr_gradient(n, i);
-        if (tsr_size(tsr_input(n, i)) == tsr_size(y)) tsr_map_run(n, &map, out);
-        else tsr_map_fold(n, &map, &(tsr_fold){.target = shape, .divisor = 1, .out = out});
+        if (tsr_size(tsr_input(n, i)) == tsr_size(y)) tsr_map_run(tsr_node_context(n), &map, out);
+        else tsr_map_fold(tsr_node_context(n), &map, &(tsr_fold){.target = shape, .divisor = 1, .out = out});
     }
 }
 
@@ -587,7 +570,7 @@ tsr_tensor *tsr_map_rest(tsr_node *n, double first_number, double second_number)
     double *numbers = tsr_wants(n, -1) && (first_number != 0 || second_number != 0)
                           ? tsr_save(n, sizeof map.numbers) : NULL;
     if (numbers) memcpy(numbers, map.numbers, sizeof map.numbers);
-    tsr_map_run(n, &map, tsr_output(n, map.shape));
+    tsr_map_run(tsr_node_context(n), &map, tsr_output(n, map.shape));
     return tsr_end(n);
 }
 

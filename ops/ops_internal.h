@@ -24,9 +24,7 @@ void tsr_activate(tsr_context *ctx, tsr_activation activation, tsr_real *y, int6
 void tsr_deactivate(tsr_context *ctx, tsr_activation activation, const tsr_real *y, const tsr_real *g, tsr_real *out,
                     int64_t size);
 
-/* Sum of all values, and of the products of two: by pieces of fixed size, in order, so that the bits do not depend on the
- * threads. */
-double tsr_sum_of(tsr_context *ctx, const tsr_real *values, int64_t size);
+/* Sum of the products of two: by pieces of fixed size, in order, so that the bits do not depend on the threads. */
 double tsr_dot(tsr_context *ctx, const tsr_real *a, const tsr_real *b, int64_t size);
 
 /* out[j] = sum over rows of g[row][j], in the same manner: the gradient of a bias. */

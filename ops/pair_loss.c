@@ -13,7 +13,7 @@ typedef struct pairs_job {
     tsr_real *ga, *gb; /* either may be NULL */
 } pairs_job;
 
-static void losses_body(void *user, int64_t begin, int64_t end)
+static TSR_LOOP(losses_body)
 {
     const pairs_job *job = user;
     for (int64_t i = begin; i < end; i++) {
@@ -23,19 +23,23 @@ static void losses_body(void *user, int64_t begin, int64_t end)
     }
 }
 
+static TSR_INLINE void pull_row(const tsr_real *x, const tsr_real *other, int64_t width, tsr_real factor, tsr_real *out)
+{
+    TSR_INDEPENDENT
+    for (int64_t k = 0; k < width; k++) out[k] = factor * (x[k] - other[k]);
+}
+
 /* By a - b: of a pair that is the same 2, else -2 (margin - d) / d inside the margin. */
-static void gradients_body(void *user, int64_t begin, int64_t end)
+static TSR_LOOP(gradients_body)
 {
     const pairs_job *job = user;
     for (int64_t i = begin; i < end; i++) {
         const tsr_real *a = job->a + i * job->width, *b = job->b + i * job->width;
         const double d = sqrt((double)tsr_squared_distance(a, b, job->width)), inside = job->margin - d;
         const double pull = job->same[i] == 1 ? 2 : inside > 0 && d > 0 ? -2 * inside / d : 0;
-        for (int64_t k = 0; k < job->width; k++) {
-            const tsr_real g = (tsr_real)(job->factor * pull * (double)(a[k] - b[k]));
-            if (job->ga) job->ga[i * job->width + k] = g;
-            if (job->gb) job->gb[i * job->width + k] = -g;
-        }
+        const tsr_real factor = (tsr_real)(job->factor * pull);
+        if (job->ga) pull_row(a, b, job->width, factor, job->ga + i * job->width);
+        if (job->gb) pull_row(b, a, job->width, factor, job->gb + i * job->width);
     }
 }
 
@@ -47,7 +51,8 @@ static void contrastive_backward(tsr_node *n)
     pairs_job job = {.width = tsr_dim(a, 1), .margin = *margin, .a = tsr_data(a), .b = tsr_data(tsr_input(n, 1)),
                      .same = tsr_data(tsr_input(n, 2)), .ga = tsr_gradient(n, 0), .gb = tsr_gradient(n, 1),
                      .factor = pairs > 0 ? tsr_item(tsr_cotangent(n)) / (double)pairs : 0};
-    tsr_parallel(tsr_node_context(n), pairs, tsr_grain(6 * (double)job.width), gradients_body, &job);
+    tsr_context *ctx = tsr_node_context(n);
+    tsr_parallel(ctx, pairs, tsr_grain(6 * (double)job.width), gradients_body[ctx->kernels->level], &job);
 }
 
 static const tsr_op contrastive_op = {.name = "contrastive_loss", .backward = contrastive_backward};
@@ -75,7 +80,8 @@ tsr_tensor *tsr_contrastive_loss(tsr_tensor *a, tsr_tensor *b, tsr_tensor *same,
     *saved = margin;
     pairs_job job = {.width = shape.dims[1], .margin = margin, .a = tsr_data(a), .b = tsr_data(b), .same = tsr_data(same),
                      .losses = losses};
-    tsr_parallel(tsr_node_context(n), pairs, tsr_grain(4 * (double)job.width), losses_body, &job);
+    tsr_context *ctx = tsr_node_context(n);
+    tsr_parallel(ctx, pairs, tsr_grain(4 * (double)job.width), losses_body[ctx->kernels->level], &job);
     for (int64_t i = 0; i < pairs; i++) sum += losses[i];
     *y = (tsr_real)(sum / (double)pairs);
     return tsr_end(n);

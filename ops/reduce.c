@@ -1,9 +1,7 @@
 /* Reductions over any set of axes. Each is one or two folds (see map_internal.h); their gradients are maps in which
  * the result and the gradient that arrives broadcast over the axes that went. */
-#include "ops/exp_internal.h"
+#include "core/kernels/functions.h"
 #include "ops/map_internal.h"
-
-#include <math.h>
 
 /* Saved by every reduction. */
 typedef struct reduction {
@@ -52,9 +50,9 @@ static reduction *start(tsr_node *n, const tsr_reduce_options *options, bool nee
 }
 
 /* A map over the input's shape that begins with the input. */
-static tsr_map map_of_input(const tsr_node *n, tsr_row row, double cost)
+static tsr_map map_of_input(const tsr_node *n, const tsr_row *row, double cost, double number)
 {
-    tsr_map map = {.row = row, .cost = cost, .shape = tsr_shape_of(tsr_input(n, 0))};
+    tsr_map map = {.row = row, .numbers = {number}, .cost = cost, .shape = tsr_shape_of(tsr_input(n, 0))};
     tsr_map_add(&map, tsr_data(tsr_input(n, 0)), map.shape);
     return map;
 }
@@ -73,52 +71,53 @@ static void add_parts(tsr_map *map, const reduction *r)
     tsr_map_add(map, r->parts + tsr_shape_size(r->kept), r->kept);
 }
 
-static tsr_real *kept_scratch(tsr_node *n, const reduction *r)
+static void fold(tsr_node *n, const tsr_map *map, const reduction *r, double divisor, tsr_real *out)
 {
-    return tsr_scratch(n, (size_t)tsr_shape_size(r->kept) * sizeof(tsr_real));
+    tsr_map_fold(tsr_node_context(n), map, &(tsr_fold){.target = r->kept, .divisor = divisor, .out = out});
+}
+
+static void fold_largest(tsr_node *n, const tsr_map *map, const reduction *r, double divisor, tsr_real *out)
+{
+    tsr_map_fold(tsr_node_context(n), map,
+                 &(tsr_fold){.largest = true, .target = r->kept, .divisor = divisor, .out = out});
 }
 
 /* ---- sum, mean ------------------------------------------------------------------------------------------------ */
 
-static TSR_ROW(spread_row)
-{
-    const tsr_real divisor = (tsr_real)numbers[0];
-    for (int64_t i = 0; i < count; i++) out[i] = in[0][i] / divisor;
-}
+static TSR_ROW(spread, g / p, g)
 
 static void sum_backward(tsr_node *n)
 {
     const reduction *r = tsr_saved(n);
-    tsr_map map = {.numbers = {r->number}, .shape = tsr_shape_of(tsr_input(n, 0))};
-    if (r->number != 1) map.row = spread_row;
+    tsr_map map = {.row = r->number != 1 ? spread : NULL, .numbers = {r->number},
+                   .shape = tsr_shape_of(tsr_input(n, 0))};
     tsr_map_add(&map, tsr_data(tsr_cotangent(n)), r->kept);
-    tsr_map_run(n, &map, tsr_gradient(n, 0));
+    tsr_map_run(tsr_node_context(n), &map, tsr_gradient(n, 0));
 }
 
 static const tsr_op sum_op = {.name = "sum", .backward = sum_backward};
 static const tsr_op mean_op = {.name = "mean", .backward = sum_backward};
 
-tsr_tensor *tsr_sum(tsr_tensor *x, const tsr_reduce_options *options)
+static tsr_tensor *add_up(const tsr_op *op, tsr_tensor *x, const tsr_reduce_options *options)
 {
     tsr_tensor *failed;
-    tsr_node *n = tsr_begin(&sum_op, TSR_INPUTS(x));
-    const reduction *r = start(n, options, false, &failed);
+    tsr_node *n = tsr_begin(op, TSR_INPUTS(x));
+    reduction *r = start(n, options, op == &mean_op, &failed);
     if (!r) return failed;
-    const tsr_map map = map_of_input(n, NULL, 1);
-    tsr_map_fold(n, &map, &(tsr_fold){.target = r->kept, .divisor = 1, .out = tsr_output(n, r->out)});
+    if (op == &mean_op) r->number = (double)r->count;
+    const tsr_map map = map_of_input(n, NULL, 1, 0);
+    fold(n, &map, r, r->number, tsr_output(n, r->out));
     return tsr_end(n);
+}
+
+tsr_tensor *tsr_sum(tsr_tensor *x, const tsr_reduce_options *options)
+{
+    return add_up(&sum_op, x, options);
 }
 
 tsr_tensor *tsr_mean(tsr_tensor *x, const tsr_reduce_options *options)
 {
-    tsr_tensor *failed;
-    tsr_node *n = tsr_begin(&mean_op, TSR_INPUTS(x));
-    reduction *r = start(n, options, true, &failed);
-    if (!r) return failed;
-    r->number = (double)r->count;
-    const tsr_map map = map_of_input(n, NULL, 1);
-    tsr_map_fold(n, &map, &(tsr_fold){.target = r->kept, .divisor = r->number, .out = tsr_output(n, r->out)});
-    return tsr_end(n);
+    return add_up(&mean_op, x, options);
 }
 
 /* ---- max, min ------------------------------------------------------------------------------------------------- */
@@ -126,70 +125,51 @@ tsr_tensor *tsr_mean(tsr_tensor *x, const tsr_reduce_options *options)
 static void extreme_backward(tsr_node *n)
 {
     const reduction *r = tsr_saved(n);
-    tsr_map_first(n, &(tsr_first){.shape = tsr_shape_of(tsr_input(n, 0)), .target = r->kept,
-                                  .x = tsr_data(tsr_input(n, 0)), .value = tsr_data(tsr_result(n)),
-                                  .g = tsr_data(tsr_cotangent(n)), .out = tsr_gradient(n, 0)});
+    tsr_map_first(tsr_node_context(n),
+                  &(tsr_first){.shape = tsr_shape_of(tsr_input(n, 0)), .target = r->kept,
+                               .x = tsr_data(tsr_input(n, 0)), .value = tsr_data(tsr_result(n)),
+                               .g = tsr_data(tsr_cotangent(n)), .out = tsr_gradient(n, 0)});
 }
 
 static const tsr_op max_op = {.name = "max", .backward = extreme_backward};
 static const tsr_op min_op = {.name = "min", .backward = extreme_backward};
 
-static TSR_ROW(negative_row)
+static TSR_ROW(negative, -x, x)
+
+static tsr_tensor *extreme(const tsr_op *op, tsr_tensor *x, const tsr_reduce_options *options)
 {
-    (void)numbers;
-    for (int64_t i = 0; i < count; i++) out[i] = -in[0][i];
+    tsr_tensor *failed;
+    tsr_node *n = tsr_begin(op, TSR_INPUTS(x));
+    const reduction *r = start(n, options, true, &failed);
+    if (!r) return failed;
+    const tsr_map map = map_of_input(n, op == &min_op ? negative : NULL, 1, 0);
+    fold_largest(n, &map, r, op == &min_op ? -1 : 1, tsr_output(n, r->out));
+    return tsr_end(n);
 }
 
 tsr_tensor *tsr_max(tsr_tensor *x, const tsr_reduce_options *options)
 {
-    tsr_tensor *failed;
-    tsr_node *n = tsr_begin(&max_op, TSR_INPUTS(x));
-    const reduction *r = start(n, options, true, &failed);
-    if (!r) return failed;
-    const tsr_map map = map_of_input(n, NULL, 1);
-    tsr_map_fold(n, &map, &(tsr_fold){
-        .largest = true, .target = r->kept, .divisor = 1, .out = tsr_output(n, r->out)});
-    return tsr_end(n);
+    return extreme(&max_op, x, options);
 }
 
 tsr_tensor *tsr_min(tsr_tensor *x, const tsr_reduce_options *options)
 {
-    tsr_tensor *failed;
-    tsr_node *n = tsr_begin(&min_op, TSR_INPUTS(x));
-    const reduction *r = start(n, options, true, &failed);
-    if (!r) return failed;
-    const tsr_map map = map_of_input(n, negative_row, 1);
-    tsr_map_fold(n, &map, &(tsr_fold){
-        .largest = true, .target = r->kept, .divisor = -1, .out = tsr_output(n, r->out)});
-    return tsr_end(n);
+    return extreme(&min_op, x, options);
 }
 
 /* ---- var ------------------------------------------------------------------------------------------------------ */
 
-/* Inputs x and the mean in two parts, so that values close to a large mean lose nothing. */
-static TSR_ROW(square_deviation_row)
-{
-    (void)numbers;
-    for (int64_t i = 0; i < count; i++) {
-        const tsr_real deviation = (in[0][i] - in[1][i]) - in[2][i];
-        out[i] = deviation * deviation;
-    }
-}
-
-static TSR_ROW(var_gradient_row)
-{
-    const tsr_real factor = (tsr_real)(2 / numbers[0]);
-    for (int64_t i = 0; i < count; i++) out[i] = in[3][i] * factor * ((in[0][i] - in[1][i]) - in[2][i]);
-}
+/* The mean comes in two parts, so that values close to a large mean lose nothing. */
+static TSR_ROW(square_deviation, ((x - mean) - rest) * ((x - mean) - rest), x, mean, rest)
+static TSR_ROW(var_gradient, g * p * ((x - mean) - rest), x, mean, rest, g)
 
 static void var_backward(tsr_node *n)
 {
     const reduction *r = tsr_saved(n);
-    tsr_map map = map_of_input(n, var_gradient_row, 3);
-    map.numbers[0] = r->number;
+    tsr_map map = map_of_input(n, var_gradient, 3, 2 / r->number);
     add_parts(&map, r);
     tsr_map_add(&map, tsr_data(tsr_cotangent(n)), r->kept);
-    tsr_map_run(n, &map, tsr_gradient(n, 0));
+    tsr_map_run(tsr_node_context(n), &map, tsr_gradient(n, 0));
 }
 
 static const tsr_op var_op = {.name = "var", .backward = var_backward};
@@ -199,8 +179,9 @@ static void find_means(tsr_node *n, reduction *r)
     const int64_t results = tsr_shape_size(r->kept);
     double *exact = tsr_scratch(n, (size_t)results * sizeof *exact);
     if (!exact || !make_parts(n, r)) return;
-    const tsr_map map = map_of_input(n, NULL, 1);
-    tsr_map_fold(n, &map, &(tsr_fold){.target = r->kept, .divisor = (double)r->count, .exact = exact});
+    const tsr_map map = map_of_input(n, NULL, 1, 0);
+    tsr_map_fold(tsr_node_context(n), &map,
+                 &(tsr_fold){.target = r->kept, .divisor = (double)r->count, .exact = exact});
     for (int64_t i = 0; i < results && !tsr_dead(n); i++) {
         r->parts[i] = (tsr_real)exact[i];
         r->parts[results + i] = (tsr_real)(exact[i] - (double)r->parts[i]);
@@ -220,44 +201,26 @@ tsr_tensor *tsr_var(tsr_tensor *x, const tsr_reduce_options *options)
     find_means(n, r);
     tsr_real *y = tsr_output(n, r->out);
     if (tsr_dead(n)) return tsr_end(n);
-    tsr_map map = map_of_input(n, square_deviation_row, 3);
+    tsr_map map = map_of_input(n, square_deviation, 3, 0);
     add_parts(&map, r);
-    tsr_map_fold(n, &map, &(tsr_fold){.target = r->kept, .divisor = r->number, .out = y});
+    fold(n, &map, r, r->number, y);
     return tsr_end(n);
 }
 
 /* ---- logsumexp ------------------------------------------------------------------------------------------------ */
 
-TSR_ROW(tsr_row_exp_distance)
-{
-    (void)numbers;
-    for (int64_t i = 0; i < count; i++) out[i] = tsr_exp_of(in[0][i] - in[1][i]);
-}
-
-/* Inputs: the parts. */
-static TSR_ROW(add_log_row)
-{
-    (void)numbers;
-    for (int64_t i = 0; i < count; i++) out[i] = in[0][i] + (tsr_real)log((double)in[1][i]);
-}
-
-/* Inputs x, the parts, g. From the parts, since a large result holds too few digits of the sum. */
-static TSR_ROW(logsumexp_gradient_row)
-{
-    (void)numbers;
-    for (int64_t i = 0; i < count; i++) {
-        const tsr_real sum = in[2][i], share = tsr_exp_of(in[0][i] - in[1][i]) / sum;
-        out[i] = sum == 0 ? 0 : in[3][i] * share; /* of nothing but -infinity no value has a share */
-    }
-}
+static TSR_ROW(add_log, largest + tsr_log_of(sum), largest, sum)
+/* From the parts, since a large result holds too few digits of the sum. Of nothing but -infinity no value has a
+ * share. */
+static TSR_ROW(logsumexp_gradient, sum == 0 ? 0 : g * (tsr_exp_of(x - largest) / sum), x, largest, sum, g)
 
 static void logsumexp_backward(tsr_node *n)
 {
     const reduction *r = tsr_saved(n);
-    tsr_map map = map_of_input(n, logsumexp_gradient_row, 8);
+    tsr_map map = map_of_input(n, logsumexp_gradient, 6, 0);
     add_parts(&map, r);
     tsr_map_add(&map, tsr_data(tsr_cotangent(n)), r->kept);
-    tsr_map_run(n, &map, tsr_gradient(n, 0));
+    tsr_map_run(tsr_node_context(n), &map, tsr_gradient(n, 0));
 }
 
 static const tsr_op logsumexp_op = {.name = "logsumexp", .backward = logsumexp_backward};
@@ -271,72 +234,45 @@ tsr_tensor *tsr_logsumexp(tsr_tensor *x, const tsr_reduce_options *options)
     tsr_real *y = tsr_output(n, r->out);
     if (tsr_dead(n) || !make_parts(n, r)) return tsr_end(n);
     const int64_t results = tsr_shape_size(r->kept);
-    tsr_map map = map_of_input(n, NULL, 1);
-    tsr_map_fold(n, &map, &(tsr_fold){.largest = true, .target = r->kept, .divisor = 1, .out = r->parts});
+    const tsr_map map = map_of_input(n, NULL, 1, 0);
+    fold_largest(n, &map, r, 1, r->parts);
     for (int64_t i = 0; i < results; i++)
         if (!isfinite(r->parts[i])) r->parts[i] = 0; /* no distances from infinity */
-    tsr_map distances = map_of_input(n, tsr_row_exp_distance, 8);
+    tsr_map distances = map_of_input(n, tsr_row_exp_distance, 4, 0);
     tsr_map_add(&distances, r->parts, r->kept);
-    tsr_map_fold(n, &distances, &(tsr_fold){.target = r->kept, .divisor = 1, .out = r->parts + results});
-    tsr_map logs = {.row = add_log_row, .cost = 15, .shape = r->kept};
+    fold(n, &distances, r, 1, r->parts + results);
+    tsr_map logs = {.row = add_log, .cost = 4, .shape = r->kept};
     add_parts(&logs, r);
-    tsr_map_run(n, &logs, y);
+    tsr_map_run(tsr_node_context(n), &logs, y);
     return tsr_end(n);
 }
 
 /* ---- norm ----------------------------------------------------------------------------------------------------- */
 
-static TSR_ROW(magnitude_row)
+/* An exponent for what is never below 0. */
+static TSR_INLINE tsr_exponent even(double y)
 {
-    (void)numbers;
-    for (int64_t i = 0; i < count; i++) out[i] = (tsr_real)fabs((double)in[0][i]);
+    return (tsr_exponent){y, 1, 1};
 }
 
-/* Inputs x and the largest |x|, which keeps the powers in range. */
-static TSR_ROW(scaled_power_row)
-{
-    if (numbers[0] == 2) {
-        for (int64_t i = 0; i < count; i++) {
-            const tsr_real ratio = in[0][i] / in[1][i];
-            out[i] = ratio * ratio;
-        }
-        return;
-    }
-    for (int64_t i = 0; i < count; i++) out[i] = (tsr_real)pow(fabs((double)in[0][i] / (double)in[1][i]), numbers[0]);
-}
-
-/* Inputs: the largest |x| (1 where that is 0) and the sum of the scaled powers. */
-static TSR_ROW(root_row)
-{
-    for (int64_t i = 0; i < count; i++) {
-        const double scale = (double)in[0][i], sum = (double)in[1][i];
-        out[i] = (tsr_real)(isinf(scale) ? scale : scale * pow(sum, 1 / numbers[0]));
-    }
-}
-
-static TSR_ROW(norm_gradient_row)
-{
-    if (numbers[0] == 2) {
-        for (int64_t i = 0; i < count; i++) {
-            const tsr_real y = in[1][i], direction = in[0][i] / y;
-            out[i] = y == 0 ? 0 : in[2][i] * direction;
-        }
-        return;
-    }
-    for (int64_t i = 0; i < count; i++) {
-        const double x = (double)in[0][i], share = pow(fabs(x) / (double)in[1][i], numbers[0] - 1);
-        out[i] = x == 0 ? 0 : (tsr_real)((double)in[2][i] * (x < 0 ? -share : share));
-    }
-}
+static TSR_ROW(magnitude, tsr_abs_of(x), x)
+/* The largest |x| keeps the powers in range. */
+static TSR_ROW(scaled_square, (x / largest) * (x / largest), x, largest)
+static TSR_ROW(scaled_power, tsr_pow_of(tsr_abs_of(x / largest), even(numbers[0])), x, largest)
+/* Of the largest (1 where that is 0) and the sum of the scaled powers. */
+static TSR_ROW(root, isinf(largest) ? largest : largest * tsr_pow_of(sum, even(1 / numbers[0])), largest, sum)
+static TSR_ROW(norm_gradient_2, y == 0 ? 0 : g * (x / y), x, y, g)
+static TSR_ROW(norm_gradient,
+               x == 0 ? 0 : (x < 0 ? -g : g) * tsr_pow_of(tsr_abs_of(x / y), even(numbers[0] - 1)), x, y, g)
 
 static void norm_backward(tsr_node *n)
 {
     const reduction *r = tsr_saved(n);
-    tsr_map map = map_of_input(n, norm_gradient_row, r->number == 2 ? 4 : 50);
-    map.numbers[0] = r->number;
+    const bool two = r->number == 2;
+    tsr_map map = map_of_input(n, two ? norm_gradient_2 : norm_gradient, two ? 2 : 15, r->number);
     tsr_map_add(&map, tsr_data(tsr_result(n)), r->kept);
     tsr_map_add(&map, tsr_data(tsr_cotangent(n)), r->kept);
-    tsr_map_run(n, &map, tsr_gradient(n, 0));
+    tsr_map_run(tsr_node_context(n), &map, tsr_gradient(n, 0));
 }
 
 static const tsr_op norm_op = {.name = "norm", .backward = norm_backward};
@@ -350,20 +286,21 @@ tsr_tensor *tsr_norm(tsr_tensor *x, const tsr_reduce_options *options)
     r->number = options && options->power != 0 ? options->power : 2;
     if (!(r->number > 0 && isfinite(r->number)))
         return tsr_reject(n, "power is %g, needs to be finite and above 0", r->number);
-    tsr_real *y = tsr_output(n, r->out), *largest = kept_scratch(n, r), *sum = kept_scratch(n, r);
+    const int64_t results = tsr_shape_size(r->kept);
+    tsr_real *y = tsr_output(n, r->out), *largest = tsr_scratch(n, (size_t)results * 2 * sizeof *largest);
     if (tsr_dead(n)) return tsr_end(n);
-    const tsr_map magnitudes = map_of_input(n, magnitude_row, 1);
-    tsr_map_fold(n, &magnitudes, &(tsr_fold){.largest = true, .target = r->kept, .divisor = 1, .out = largest});
-    for (int64_t i = 0; i < tsr_shape_size(r->kept); i++)
+    const tsr_map magnitudes = map_of_input(n, magnitude, 1, 0);
+    fold_largest(n, &magnitudes, r, 1, largest);
+    for (int64_t i = 0; i < results; i++)
         if (largest[i] <= 0) largest[i] = 1; /* all are 0, or there are none */
-    tsr_map powers = map_of_input(n, scaled_power_row, r->number == 2 ? 4 : 50);
-    powers.numbers[0] = r->number;
+    const bool two = r->number == 2;
+    tsr_map powers = map_of_input(n, two ? scaled_square : scaled_power, two ? 2 : 15, r->number);
     tsr_map_add(&powers, largest, r->kept);
-    tsr_map_fold(n, &powers, &(tsr_fold){.target = r->kept, .divisor = 1, .out = sum});
-    tsr_map roots = {.row = root_row, .numbers = {r->number}, .cost = 50, .shape = r->kept};
+    fold(n, &powers, r, 1, largest + results);
+    tsr_map roots = {.row = root, .numbers = {r->number}, .cost = 15, .shape = r->kept};
     tsr_map_add(&roots, largest, r->kept);
-    tsr_map_add(&roots, sum, r->kept);
-    tsr_map_run(n, &roots, y);
+    tsr_map_add(&roots, largest + results, r->kept);
+    tsr_map_run(tsr_node_context(n), &roots, y);
     return tsr_end(n);
 }
 

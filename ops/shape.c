@@ -1,3 +1,4 @@
+#include "core/kernels/levels.h"
 #include "ops/indices.h"
 #include "ops/ops_internal.h"
 #include "ops/strided.h"
@@ -331,29 +332,28 @@ static rows_job rows_of(const tsr_tensor *table, const tsr_tensor *indices)
         .rows = view.length, .width = view.inner, .count = tsr_size(indices), .indices = tsr_data(indices)};
 }
 
-/* Each piece owns some rows of the table's gradient and adds to them in the order of the indices. */
-static void scatter_body(void *user, int64_t begin, int64_t end)
+/* Each piece owns some columns of the table's gradient and adds to them in the order of the indices. */
+static TSR_LOOP(scatter_body)
 {
     const rows_job *job = user;
-    memset(job->to + begin * job->width, 0, (size_t)((end - begin) * job->width) * sizeof *job->to);
+    for (int64_t i = 0; i < job->rows; i++)
+        for (int64_t k = begin; k < end; k++) job->to[i * job->width + k] = 0;
     for (int64_t i = 0; i < job->count; i++) {
-        const int64_t row = (int64_t)job->indices[i];
-        if (row < begin || row >= end) continue;
-        tsr_real *to = job->to + row * job->width;
+        tsr_real *to = job->to + (int64_t)job->indices[i] * job->width;
         const tsr_real *from = job->from + i * job->width;
-        for (int64_t k = 0; k < job->width; k++) to[k] += from[k];
+        TSR_INDEPENDENT
+        for (int64_t k = begin; k < end; k++) to[k] += from[k];
     }
 }
 
 static void gather_rows_backward(tsr_node *n)
 {
-    enum { PIECES = 16 }; /* each reads all indices */
+    enum { COLUMNS_TOGETHER = 64 }; /* fewer would read each row in too small pieces */
+    tsr_context *ctx = tsr_node_context(n);
     rows_job job = rows_of(tsr_input(n, 0), tsr_input(n, 1));
     job.from = tsr_data(tsr_cotangent(n));
     job.to = tsr_gradient(n, 0);
-    const int64_t least = tsr_grain((double)job.width), share = (job.rows + PIECES - 1) / PIECES;
-    if (job.to)
-        tsr_parallel(tsr_node_context(n), job.rows, share > least ? share : least, scatter_body, &job);
+    if (job.to) tsr_parallel(ctx, job.width, COLUMNS_TOGETHER, scatter_body[ctx->kernels->level], &job);
 }
 
 static const tsr_op gather_rows_op = {.name = "gather_rows", .backward = gather_rows_backward};

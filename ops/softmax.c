@@ -1,146 +1,131 @@
 /* softmax and log_softmax along one axis: folds and maps, as the reductions are. */
-#include "ops/exp_internal.h"
+#include "core/kernels/functions.h"
 #include "ops/map_internal.h"
 
-#include <math.h>
+enum { CHUNK = 1 << 16 }; /* values that go through all passes before the next: they stay in the cache */
 
-/* In place: out is the first input; the second is the sum of its row. */
-static void divide_row(tsr_real *out, const tsr_real *const *in, int64_t count, const double *numbers)
+static TSR_ROW(divide, e / sum, e, sum)
+static TSR_ROW(log_share, (x - largest) - log_sum, x, largest, log_sum)
+static TSR_ROW(logarithm, tsr_log_of(x), x)
+/* The last input is the row's sum of y g, or of g. */
+static TSR_ROW(softmax_gradient, y * (g - sum), y, g, sum)
+static TSR_ROW(log_softmax_gradient, g - tsr_exp_of(y) * sum, y, g, sum)
+
+/* Some rows along the axis and what becomes of them. */
+typedef struct softmax_chunk {
+    tsr_context *ctx;
+    bool log;
+    tsr_shape shape, rows;     /* [N, length, inner], [N, 1, inner] */
+    const tsr_real *x, *y, *g; /* backward: y and g */
+    tsr_real *out, *first, *second; /* the last two for `rows` */
+} softmax_chunk;
+
+static tsr_map map_of(const softmax_chunk *c, const tsr_row *row, const tsr_real *values, const tsr_real *of_rows)
 {
-    (void)numbers;
-    for (int64_t i = 0; i < count; i++) out[i] /= in[1][i];
+    tsr_map map = {.row = row, .cost = 4, .shape = c->shape};
+    tsr_map_add(&map, values, c->shape);
+    if (of_rows) tsr_map_add(&map, of_rows, c->rows);
+    return map;
 }
 
-/* Inputs x, the largest of its row, and the logarithm of the row's sum of exponentials of distances from that. */
-static TSR_ROW(log_share_row)
+static void fold(const softmax_chunk *c, const tsr_map *map, bool largest, tsr_real *out)
 {
-    (void)numbers;
-    for (int64_t i = 0; i < count; i++) out[i] = in[0][i] - in[1][i] - in[2][i];
+    tsr_map_fold(c->ctx, map, &(tsr_fold){.largest = largest, .target = c->rows, .divisor = 1, .out = out});
 }
 
-static TSR_ROW(product_row)
+static void compute(const softmax_chunk *c)
 {
-    (void)numbers;
-    for (int64_t i = 0; i < count; i++) out[i] = in[0][i] * in[1][i];
+    tsr_map map = map_of(c, NULL, c->x, NULL);
+    fold(c, &map, true, c->first);
+    map = map_of(c, tsr_row_exp_distance, c->x, c->first);
+    if (c->log) {
+        fold(c, &map, false, c->second);
+        tsr_map logs = {.row = logarithm, .cost = 4, .shape = c->rows};
+        tsr_map_add(&logs, c->second, c->rows);
+        tsr_map_run(c->ctx, &logs, c->second);
+        map.row = log_share;
+        tsr_map_add(&map, c->second, c->rows);
+    } else {
+        tsr_map_run(c->ctx, &map, c->out);
+        map = map_of(c, NULL, c->out, NULL);
+        fold(c, &map, false, c->second);
+        map = map_of(c, divide, c->out, c->second);
+    }
+    tsr_map_run(c->ctx, &map, c->out);
 }
 
-/* Inputs y, g, and the row's sum of y g; or of g. */
-static TSR_ROW(softmax_gradient_row)
+static void compute_gradient(const softmax_chunk *c)
 {
-    (void)numbers;
-    for (int64_t i = 0; i < count; i++) out[i] = in[0][i] * (in[1][i] - in[2][i]);
+    tsr_map map = map_of(c, c->log ? NULL : tsr_row_product, c->g, NULL);
+    tsr_map_add(&map, c->y, c->shape);
+    fold(c, &map, false, c->first);
+    map = map_of(c, c->log ? log_softmax_gradient : softmax_gradient, c->y, NULL);
+    tsr_map_add(&map, c->g, c->shape);
+    tsr_map_add(&map, c->first, c->rows);
+    tsr_map_run(c->ctx, &map, c->out);
 }
 
-static TSR_ROW(log_softmax_gradient_row)
+static void run(tsr_node *n, softmax_chunk c, const tsr_axis_view *view, void (*work)(const softmax_chunk *c))
 {
-    (void)numbers;
-    for (int64_t i = 0; i < count; i++) out[i] = in[1][i] - tsr_exp_of(in[0][i]) * in[2][i];
+    const int64_t unit = view->length * view->inner, step = unit > 0 && unit < CHUNK ? CHUNK / unit : 1;
+    c.ctx = tsr_node_context(n);
+    c.first = tsr_scratch(n, (size_t)(2 * step * view->inner) * sizeof *c.first);
+    if (!c.out || !c.first) return;
+    c.second = c.first + step * view->inner;
+    const tsr_real *x = c.x, *y = c.y, *g = c.g;
+    tsr_real *out = c.out;
+    for (int64_t i = 0; i < view->outer && unit > 0; i += step) {
+        c.shape = TSR_SHAPE(view->outer - i < step ? view->outer - i : step, view->length, view->inner);
+        c.rows = TSR_SHAPE(c.shape.dims[0], 1, view->inner);
+        if (x) c.x = x + i * unit;
+        if (y) c.y = y + i * unit;
+        if (g) c.g = g + i * unit;
+        c.out = out + i * unit;
+        work(&c);
+    }
 }
 
-static void backward(tsr_node *n, tsr_row weigh, tsr_row row)
+static void backward(tsr_node *n, bool log)
 {
-    const tsr_shape *rows = tsr_saved(n); /* one value for each row along the axis */
-    const tsr_shape shape = tsr_shape_of(tsr_result(n));
-    const tsr_real *y = tsr_data(tsr_result(n)), *g = tsr_data(tsr_cotangent(n));
-    tsr_real *sum = tsr_scratch(n, (size_t)tsr_shape_size(*rows) * sizeof *sum);
-    if (!sum) return;
-    tsr_map terms = {.row = weigh, .shape = shape};
-    tsr_map_add(&terms, g, shape);
-    if (weigh) tsr_map_add(&terms, y, shape);
-    tsr_map_fold(n, &terms, &(tsr_fold){.target = *rows, .divisor = 1, .out = sum});
-    tsr_map map = {.row = row, .cost = 4, .shape = shape};
-    tsr_map_add(&map, y, shape);
-    tsr_map_add(&map, g, shape);
-    tsr_map_add(&map, sum, *rows);
-    tsr_map_run(n, &map, tsr_gradient(n, 0));
+    run(n, (softmax_chunk){.log = log, .y = tsr_data(tsr_result(n)), .g = tsr_data(tsr_cotangent(n)),
+                           .out = tsr_gradient(n, 0)}, tsr_saved(n), compute_gradient);
 }
 
 static void softmax_backward(tsr_node *n)
 {
-    backward(n, product_row, softmax_gradient_row);
+    backward(n, false);
 }
 
 static void log_softmax_backward(tsr_node *n)
 {
-    backward(n, NULL, log_softmax_gradient_row);
+    backward(n, true);
 }
 
 static const tsr_op softmax_op = {.name = "softmax", .backward = softmax_backward};
 static const tsr_op log_softmax_op = {.name = "log_softmax", .backward = log_softmax_backward};
 
-/* What a call works with. */
-typedef struct softmax_call {
-    tsr_shape shape, rows;
-    const tsr_real *x;
-    tsr_real *y, *largest, *sum; /* the last two have the shape `rows` */
-} softmax_call;
-
-static tsr_map distances_of(const softmax_call *c)
-{
-    tsr_map map = {.row = tsr_row_exp_distance, .cost = 8, .shape = c->shape};
-    tsr_map_add(&map, c->x, c->shape);
-    tsr_map_add(&map, c->largest, c->rows);
-    return map;
-}
-
-static void add_up(tsr_node *n, const softmax_call *c, const tsr_map *map)
-{
-    tsr_map_fold(n, map, &(tsr_fold){.target = c->rows, .divisor = 1, .out = c->sum});
-}
-
-static void compute_softmax(tsr_node *n, const softmax_call *c)
-{
-    const tsr_map distances = distances_of(c);
-    tsr_map_run(n, &distances, c->y);
-    tsr_map map = {.shape = c->shape};
-    tsr_map_add(&map, c->y, c->shape);
-    add_up(n, c, &map);
-    map.row = divide_row;
-    tsr_map_add(&map, c->sum, c->rows);
-    tsr_map_run(n, &map, c->y);
-}
-
-static void compute_log_softmax(tsr_node *n, const softmax_call *c)
-{
-    tsr_map map = distances_of(c);
-    add_up(n, c, &map);
-    for (int64_t i = 0; i < tsr_shape_size(c->rows); i++) c->sum[i] = (tsr_real)log((double)c->sum[i]);
-    map.row = log_share_row;
-    tsr_map_add(&map, c->sum, c->rows);
-    tsr_map_run(n, &map, c->y);
-}
-
-static tsr_tensor *forward(const tsr_op *op, tsr_tensor *x, int axis,
-                           void (*compute)(tsr_node *n, const softmax_call *c))
+static tsr_tensor *forward(const tsr_op *op, tsr_tensor *x, int axis)
 {
     tsr_node *n = tsr_begin(op, TSR_INPUTS(x));
     if (tsr_dead(n)) return tsr_end(n);
-    softmax_call c = {.shape = tsr_shape_of(x), .x = tsr_data(x)};
+    const tsr_shape shape = tsr_shape_of(x);
     const int asked = axis;
-    if (!tsr_find_axis(c.shape.rank, &axis))
-        return tsr_reject(n, "%s has no axis %d", tsr_shape_text(c.shape).text, asked);
-    c.rows = c.shape;
-    c.rows.dims[axis] = 1;
-    const size_t bytes = (size_t)tsr_shape_size(c.rows) * sizeof(tsr_real);
-    tsr_shape *saved = tsr_save(n, sizeof *saved);
-    c.y = tsr_output(n, c.shape);
-    c.largest = tsr_scratch(n, bytes);
-    c.sum = tsr_scratch(n, bytes);
+    if (!tsr_find_axis(shape.rank, &axis))
+        return tsr_reject(n, "%s has no axis %d", tsr_shape_text(shape).text, asked);
+    tsr_axis_view *saved = tsr_save(n, sizeof *saved);
+    tsr_real *y = tsr_output(n, shape);
     if (tsr_dead(n)) return tsr_end(n);
-    *saved = c.rows;
-    tsr_map map = {.shape = c.shape};
-    tsr_map_add(&map, c.x, c.shape);
-    tsr_map_fold(n, &map, &(tsr_fold){.largest = true, .target = c.rows, .divisor = 1, .out = c.largest});
-    compute(n, &c);
+    *saved = tsr_view_axis(shape, axis);
+    run(n, (softmax_chunk){.log = op == &log_softmax_op, .x = tsr_data(x), .out = y}, saved, compute);
     return tsr_end(n);
 }
 
 tsr_tensor *tsr_softmax(tsr_tensor *x, int axis)
 {
-    return forward(&softmax_op, x, axis, compute_softmax);
+    return forward(&softmax_op, x, axis);
 }
 
 tsr_tensor *tsr_log_softmax(tsr_tensor *x, int axis)
 {
-    return forward(&log_softmax_op, x, axis, compute_log_softmax);
+    return forward(&log_softmax_op, x, axis);
 }

@@ -1,5 +1,7 @@
 #include "ops/strided.h"
 
+#include "core/kernels/kernels.h"
+
 #include <string.h>
 
 void tsr_strides_of(tsr_shape shape, int64_t *strides)
@@ -13,14 +15,15 @@ void tsr_strides_of(tsr_shape shape, int64_t *strides)
 
 /* ---- one box ------------------------------------------------------------------------------------------------------- */
 
-/* Work is handed out in patches of the two innermost axes: the last one, along which `to` is contiguous as a
- * rule, and the one along which `from` is (where that is another axis; else of length 1). A patch is walked
- * in square tiles, so that each cache line is used whole while it is near. */
-enum { TILE = 32, LONG_RUN = 8192 };
+/* Work is handed out in patches of two axes: the last one (the columns), along which `to` is contiguous as a rule, and
+ * the one along which `from` is; where that is the same axis, the last but one. In the first case a patch is turned in
+ * square tiles, so that each cache line is used whole while it is near. */
+enum { TILE = 32, PATCH = 8192 };
 
 typedef struct copy_job {
     tsr_strided outer; /* all other axes */
     int64_t rows, columns, to_row, to_column, from_row, from_column;
+    bool turned;                   /* from_row and to_column are 1 */
     int64_t row_step, column_step; /* of one patch */
     int64_t row_patches, patches;  /* how many, along the rows and in all, at one place of the other axes */
     tsr_real *to;
@@ -73,17 +76,18 @@ static copy_job plan(const tsr_strided *box)
         job.from_column = s->from[last];
         remove_axis(s, last);
     }
-    if (job.from_column != 1)
-        for (int i = 0; i < s->rank; i++) {
-            if (s->from[i] != 1) continue;
-            job.rows = s->dims[i];
-            job.to_row = s->to[i];
-            job.from_row = s->from[i];
-            remove_axis(s, i);
-            break;
-        }
-    job.row_step = job.rows > 1 ? TILE : 1;
-    job.column_step = job.rows > 1 ? 16 * TILE : LONG_RUN;
+    int axis = s->rank - 1;
+    for (int i = 0; i < s->rank && job.from_column != 1; i++)
+        if (s->from[i] == 1) axis = i;
+    if (axis >= 0) {
+        job.rows = s->dims[axis];
+        job.to_row = s->to[axis];
+        job.from_row = s->from[axis];
+        remove_axis(s, axis);
+    }
+    job.turned = job.from_row == 1 && job.to_column == 1 && job.from_column != 1 && job.columns > 1;
+    job.column_step = job.turned ? 16 * TILE : least(job.columns, PATCH);
+    job.row_step = job.turned ? TILE : PATCH / job.column_step;
     job.row_patches = (job.rows - 1) / job.row_step + 1;
     job.patches = job.row_patches * ((job.columns - 1) / job.column_step + 1);
     return job;
@@ -101,18 +105,34 @@ static void copy_line(tsr_real *to, int64_t to_step, const tsr_real *from, int64
     }
 }
 
+/* to[i][c] = from[c][i] for rows i and columns c. */
+static void turn_tile(const copy_job *job, const tsr_real *from, int64_t rows, int64_t columns, tsr_real *to)
+{
+    tsr_real turned[TILE * TILE];
+    const tsr_real *runs[TILE] = {NULL};
+    for (int64_t c = 0; c < columns; c++) runs[c] = from + c * job->from_column;
+    tsr_pack_rows(runs, TILE, rows, turned);
+    for (int64_t i = 0; i < rows; i++)
+        memcpy(to + i * job->to_row, turned + i * TILE, (size_t)columns * sizeof *to);
+}
+
 static void copy_patch(const copy_job *job, int64_t patch, tsr_real *to, const tsr_real *from)
 {
     const int64_t row = patch % job->row_patches * job->row_step,
                   row_end = least(row + job->row_step, job->rows);
     const int64_t column = patch / job->row_patches * job->column_step;
     const int64_t column_end = least(column + job->column_step, job->columns);
-    const int64_t step = job->rows > 1 ? TILE : job->column_step;
-    for (int64_t tile = column; tile < column_end; tile += step)
-        for (int64_t i = row; i < row_end; i++)
-            copy_line(to + i * job->to_row + tile * job->to_column, job->to_column,
-                      from + i * job->from_row + tile * job->from_column, job->from_column,
-                      least(step, column_end - tile));
+    const int64_t step = job->turned ? TILE : job->column_step;
+    for (int64_t tile = column; tile < column_end; tile += step) {
+        const int64_t count = least(step, column_end - tile);
+        tsr_real *to_tile = to + row * job->to_row + tile * job->to_column;
+        const tsr_real *from_tile = from + row * job->from_row + tile * job->from_column;
+        if (job->turned) turn_tile(job, from_tile, row_end - row, count, to_tile);
+        else
+            for (int64_t i = 0; i < row_end - row; i++)
+                copy_line(to_tile + i * job->to_row, job->to_column, from_tile + i * job->from_row, job->from_column,
+                          count);
+    }
 }
 
 static void copy_body(void *user, int64_t begin, int64_t end)

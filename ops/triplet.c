@@ -1,5 +1,6 @@
 /* The triplet loss. What a batch's triplets do to the embeddings is gathered in a matrix W, W[i][j] the derivative of the
  * loss by the squared distance of i and j: there may be N^3 triplets, but there are N^2 distances. */
+#include "core/kernels/kernels.h"
 #include "ops/distances_internal.h"
 #include "ops/indices.h"
 #include "ops/ops_internal.h"
@@ -16,20 +17,34 @@ typedef struct distances_job {
     tsr_real *out; /* [rows][rows] */
 } distances_job;
 
-static void block_of_distances(const distances_job *job, int64_t block_i, int64_t block_j)
+/* Of all rows of a block to all of another, which is turned so that its rows lie side by side; then mirrored. */
+static TSR_INLINE void block_of_distances(const distances_job *job, int64_t block_i, int64_t block_j)
 {
-    const int64_t n = job->rows, width = job->width, j_begin = block_j * BLOCK;
-    const int64_t i_end = block_i * BLOCK + BLOCK < n ? block_i * BLOCK + BLOCK : n;
-    const int64_t j_end = j_begin + BLOCK < n ? j_begin + BLOCK : n;
-    for (int64_t i = block_i * BLOCK; i < i_end; i++)
-        for (int64_t j = block_i == block_j ? i : j_begin; j < j_end; j++) {
-            const tsr_real d = tsr_squared_distance(job->x + i * width, job->x + j * width, width);
-            job->out[i * n + j] = job->out[j * n + i] = d;
+    const int64_t n = job->rows, width = job->width, i_begin = block_i * BLOCK, j_begin = block_j * BLOCK;
+    const int64_t i_count = n - i_begin < BLOCK ? n - i_begin : BLOCK;
+    const int64_t j_count = n - j_begin < BLOCK ? n - j_begin : BLOCK;
+    tsr_real sums[BLOCK][BLOCK] = {{0}}, turned[TSR_DEPTH_BLOCK][BLOCK];
+    for (int64_t first = 0; first < width; first += TSR_DEPTH_BLOCK) {
+        const int64_t depth = width - first < TSR_DEPTH_BLOCK ? width - first : TSR_DEPTH_BLOCK;
+        const tsr_real *rows[BLOCK] = {NULL};
+        for (int64_t j = 0; j < j_count; j++) rows[j] = job->x + (j_begin + j) * width + first;
+        tsr_pack_rows(rows, BLOCK, depth, turned[0]);
+        for (int64_t i = 0; i < i_count; i++) {
+            const tsr_real *x = job->x + (i_begin + i) * width + first;
+            for (int64_t k = 0; k < depth; k++)
+                for (int j = 0; j < BLOCK; j++) {
+                    const tsr_real d = x[k] - turned[k][j];
+                    sums[i][j] += d * d;
+                }
         }
+    }
+    for (int64_t i = 0; i < i_count; i++)
+        for (int64_t j = 0; j < j_count; j++)
+            job->out[(i_begin + i) * n + j_begin + j] = job->out[(j_begin + j) * n + i_begin + i] = sums[i][j];
 }
 
 /* Rows of blocks of the upper triangle in pairs, a long and a short one, so that every item is the same work. */
-static void distances_body(void *user, int64_t begin, int64_t end)
+static TSR_LOOP(distances_body)
 {
     const distances_job *job = user;
     for (int64_t item = begin; item < end; item++) {
@@ -43,7 +58,8 @@ static void find_distances(tsr_node *n, const tsr_real *x, int64_t rows, int64_t
 {
     distances_job job = {.x = x, .rows = rows, .width = width, .blocks = (rows + BLOCK - 1) / BLOCK, .out = out};
     const double cost = 3 * (double)width * BLOCK * BLOCK * (double)(job.blocks + 1);
-    tsr_parallel(tsr_node_context(n), (job.blocks + 1) / 2, tsr_grain(cost), distances_body, &job);
+    tsr_context *ctx = tsr_node_context(n);
+    tsr_parallel(ctx, (job.blocks + 1) / 2, tsr_grain(cost), distances_body[ctx->kernels->level], &job);
     tsr_count_work(n, (double)rows * (double)rows * (double)width / 2);
 }
 
@@ -80,10 +96,10 @@ static void add_triplet(const mining_job *job, int64_t anchor, int64_t positive,
 }
 
 /* The nearest negative with a distance between `above` and `below`, -1 for none; the first of several. How near it is
- * comes first, in lanes that need no branch: this runs for every anchor and positive. */
-static int64_t nearest_negative(const mining_job *job, int64_t anchor, tsr_real above, double below)
+ * comes first, then where, in lanes that need no branch: this runs for every anchor and positive. */
+static TSR_INLINE int64_t nearest_negative(const mining_job *job, int64_t anchor, tsr_real above, double below)
 {
-    enum { LANES = 32 }; /* so many that compilers keep the loop and do several at once */
+    enum { LANES = 32 }; /* so many that compilers keep the loops and do several at once */
     const tsr_real *restrict d = job->distances + anchor * job->rows, *restrict labels = job->labels;
     const tsr_real label = labels[anchor], none = INFINITY;
     tsr_real lanes[LANES], nearest = none;
@@ -98,40 +114,95 @@ static int64_t nearest_negative(const mining_job *job, int64_t anchor, tsr_real 
     for (; i < job->rows; i++)
         if (labels[i] != label && d[i] > above && d[i] < nearest) nearest = d[i];
     for (int j = 0; j < LANES; j++) nearest = lanes[j] < nearest ? lanes[j] : nearest;
-    for (i = 0; (double)nearest < below && i < job->rows; i++)
+    if (!((double)nearest < below)) return -1;
+    for (i = 0; i + LANES <= job->rows; i += LANES) {
+        int here = 0;
+        for (int j = 0; j < LANES; j++) here |= d[i + j] == nearest;
+        if (here) break;
+    }
+    for (; i < job->rows; i++)
         if (d[i] == nearest && labels[i] != label) return i;
     return -1;
 }
 
-static void mine_semi_hard(const mining_job *job, int64_t anchor, int64_t positive)
+static TSR_INLINE void mine_semi_hard(const mining_job *job, int64_t anchor, int64_t positive)
 {
     const tsr_real d = job->distances[anchor * job->rows + positive];
     const int64_t negative = nearest_negative(job, anchor, d, (double)d + job->margin);
     if (negative >= 0) add_triplet(job, anchor, positive, negative);
 }
 
-static void mine_all(const mining_job *job, int64_t anchor, int64_t positive)
+static TSR_INLINE void mine_all(const mining_job *job, int64_t anchor, int64_t positive)
 {
-    for (int64_t i = 0; i < job->rows; i++)
-        if (job->labels[i] != job->labels[anchor]) add_triplet(job, anchor, positive, i);
+    enum { LANES = 32 };
+    const tsr_real *restrict d = job->distances + anchor * job->rows, *restrict labels = job->labels;
+    const tsr_real label = labels[anchor];
+    const double limit = (double)d[positive] + job->margin;
+    double losses[LANES] = {0};
+    tsr_real active[LANES] = {0}; /* whole numbers: exact */
+    anchor_sums *sums = &job->sums[anchor];
+    int64_t i = 0;
+    for (; i + LANES <= job->rows; i += LANES)
+        for (int j = 0; j < LANES; j++) {
+            const double other = labels[i + j] != label ? limit - (double)d[i + j] : 0, loss = other > 0 ? other : 0;
+            losses[j] += loss;
+            active[j] += loss > 0 ? (tsr_real)1 : 0;
+        }
+    for (; i < job->rows; i++) {
+        const double loss = labels[i] != label ? limit - (double)d[i] : 0;
+        losses[0] += loss > 0 ? loss : 0;
+        active[0] += loss > 0;
+    }
+    double count = 0;
+    for (int j = 0; j < LANES; j++) {
+        count += (double)active[j];
+        sums->loss += losses[j];
+    }
+    sums->triplets += sums->negatives;
+    sums->active += (int64_t)count;
+    if (!job->weights) return;
+    tsr_real *restrict weights = job->weights + anchor * job->rows;
+    for (i = 0; i < job->rows; i++) {
+        const double loss = labels[i] != label ? limit - (double)d[i] : 0;
+        weights[i] -= loss > 0 ? (tsr_real)1 : 0;
+    }
+    weights[positive] += (tsr_real)count;
 }
 
-static void mine_random(const mining_job *job, int64_t anchor, int64_t positive)
+/* How many negatives with a distance below `limit` there are from row `begin` on, before `end`. */
+static TSR_INLINE uint64_t count_violators(const mining_job *job, int64_t anchor, double limit, int64_t begin,
+                                           int64_t end)
 {
     const tsr_real *d = job->distances + anchor * job->rows, *labels = job->labels, label = labels[anchor];
-    const double limit = (double)d[positive] + job->margin;
-    uint64_t violators = 0;
-    for (int64_t i = 0; i < job->rows; i++) violators += (uint64_t)((labels[i] != label) & ((double)d[i] < limit));
-    if (violators == 0) return;
-    uint64_t left = tsr_random_below(job->rng, (uint64_t)(anchor * job->rows + positive), violators);
-    for (int64_t i = 0; i < job->rows; i++)
-        if (labels[i] != label && (double)d[i] < limit && left-- == 0) {
-            add_triplet(job, anchor, positive, i);
-            return;
-        }
+    int count = 0; /* rows are fewer than 2^31: there are distances of all pairs */
+    for (int64_t i = begin; i < end; i++) {
+        const double other = labels[i] != label ? (double)d[i] : limit;
+        count += other < limit ? 1 : 0;
+    }
+    return (uint64_t)count;
 }
 
-static void mine_hardest(const mining_job *job, int64_t anchor)
+static TSR_INLINE void mine_random(const mining_job *job, int64_t anchor, int64_t positive)
+{
+    enum { STRIDE = 64 };
+    const double limit = (double)job->distances[anchor * job->rows + positive] + job->margin;
+    const uint64_t violators = count_violators(job, anchor, limit, 0, job->rows);
+    if (violators == 0) return;
+    uint64_t left = tsr_random_below(job->rng, (uint64_t)(anchor * job->rows + positive), violators);
+    int64_t i = 0;
+    for (uint64_t here; i + STRIDE < job->rows; i += STRIDE, left -= here) {
+        here = count_violators(job, anchor, limit, i, i + STRIDE);
+        if (here > left) break;
+    }
+    for (;; i++) {
+        const uint64_t here = count_violators(job, anchor, limit, i, i + 1);
+        if (left < here) break;
+        left -= here;
+    }
+    add_triplet(job, anchor, positive, i);
+}
+
+static TSR_INLINE void mine_hardest(const mining_job *job, int64_t anchor)
 {
     const tsr_real *d = job->distances + anchor * job->rows;
     const int64_t negative = nearest_negative(job, anchor, -1, INFINITY);
@@ -141,7 +212,7 @@ static void mine_hardest(const mining_job *job, int64_t anchor)
     if (positive >= 0 && negative >= 0) add_triplet(job, anchor, positive, negative);
 }
 
-static void mine_positive(const mining_job *job, int64_t anchor, int64_t positive)
+static TSR_INLINE void mine_positive(const mining_job *job, int64_t anchor, int64_t positive)
 {
     switch (job->mining) {
     case TSR_SEMI_HARD: mine_semi_hard(job, anchor, positive); break;
@@ -151,23 +222,33 @@ static void mine_positive(const mining_job *job, int64_t anchor, int64_t positiv
     }
 }
 
-static void mining_body(void *user, int64_t begin, int64_t end)
+static TSR_LOOP(mining_body)
 {
+    enum { LANES = 32 };
     const mining_job *job = user;
     for (int64_t anchor = begin; anchor < end; anchor++) {
+        const tsr_real *d = job->distances + anchor * job->rows, *labels = job->labels, label = labels[anchor];
+        double same[LANES] = {0}, other[LANES] = {0};
         anchor_sums *sums = &job->sums[anchor];
-        *sums = (anchor_sums){0};
-        for (int64_t i = 0; i < job->rows; i++) {
-            const double d = (double)job->distances[anchor * job->rows + i];
-            const bool same = job->labels[i] == job->labels[anchor];
-            if (same && i != anchor) {
-                sums->positives++;
-                sums->positive += d;
-                mine_positive(job, anchor, i);
-            } else if (!same) {
-                sums->negatives++;
-                sums->negative += d;
+        *sums = (anchor_sums){.negatives = job->rows};
+        int64_t i = 0;
+        for (; i + LANES <= job->rows; i += LANES)
+            for (int j = 0; j < LANES; j++) {
+                const tsr_real own = labels[i + j] == label ? d[i + j] : 0;
+                const tsr_real foreign = labels[i + j] == label ? 0 : d[i + j];
+                same[j] += (double)own; /* the anchor itself is 0, or NaN like all others */
+                other[j] += (double)foreign;
             }
+        for (; i < job->rows; i++) *(labels[i] == label ? &same[0] : &other[0]) += (double)d[i];
+        for (int j = 0; j < LANES; j++) {
+            sums->positive += same[j];
+            sums->negative += other[j];
+        }
+        for (i = 0; i < job->rows; i++) sums->negatives -= labels[i] == label;
+        for (i = 0; i < job->rows; i++) {
+            if (labels[i] != label || i == anchor) continue;
+            sums->positives++;
+            mine_positive(job, anchor, i);
         }
         if (job->mining == TSR_HARDEST) mine_hardest(job, anchor);
     }
@@ -234,7 +315,7 @@ typedef struct pull_job {
 } pull_job;
 
 /* The gradient of row i is twice the sum over j of (W_ij + W_ji) (x_i - x_j). */
-static void pull_body(void *user, int64_t begin, int64_t end)
+static TSR_LOOP(pull_body)
 {
     const pull_job *job = user;
     for (int64_t i = begin; i < end; i++)
@@ -260,13 +341,17 @@ static void triplet_backward(tsr_node *n)
     const int64_t rows = tsr_dim(x, 0), width = tsr_dim(x, 1);
     pull_job job = {.x = tsr_data(x), .weights = saved->weights, .rows = rows, .width = width,
                     .factor = 2 * saved->share * tsr_item(tsr_cotangent(n)), .out = tsr_gradient(n, 0)};
-    if (job.out) tsr_parallel(tsr_node_context(n), rows, tsr_grain((double)rows * (double)width), pull_body, &job);
+    tsr_context *ctx = tsr_node_context(n);
+    if (job.out) tsr_parallel(ctx, rows, tsr_grain((double)rows * (double)width), pull_body[ctx->kernels->level], &job);
 }
 
 static void add_transpose(tsr_real *w, int64_t rows)
 {
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t j = 0; j < i; j++) w[i * rows + j] = w[j * rows + i] = w[i * rows + j] + w[j * rows + i];
+    for (int64_t first = 0; first < rows; first += BLOCK) /* in blocks, for the cache's sake */
+        for (int64_t second = 0; second <= first; second += BLOCK)
+            for (int64_t i = first; i < rows && i < first + BLOCK; i++)
+                for (int64_t j = second; j < i && j < second + BLOCK; j++)
+                    w[i * rows + j] = w[j * rows + i] = w[i * rows + j] + w[j * rows + i];
 }
 
 /* NULL, or what to return. */
@@ -312,7 +397,7 @@ tsr_tensor *tsr_triplet_loss(tsr_tensor *embeddings, tsr_tensor *labels, const t
     }
     find_distances(n, tsr_data(embeddings), rows, shape.dims[1], distances);
     job.distances = distances;
-    tsr_parallel(ctx, rows, tsr_grain(4 * (double)rows), mining_body, &job);
+    tsr_parallel(ctx, rows, tsr_grain(4 * (double)rows), mining_body[ctx->kernels->level], &job);
     const anchor_sums all = add_up(job.sums, rows);
     saved->share = settle(options, &all, y);
     saved->weights = job.weights;
@@ -326,24 +411,30 @@ typedef struct given_job {
     const tsr_real *x, *triplets, *active;
     int64_t count, width;
     double factor;
-    tsr_real *out; /* set to 0 before */
+    double *distances; /* to the positive and the negative; forward */
+    tsr_real *out;     /* set to 0 before; backward */
 } given_job;
 
+/* Columns [begin, end): row `to` of the gradient += factor * (row a - row b). */
+static TSR_INLINE void add_difference(const given_job *job, int64_t to, int64_t a, int64_t b, int64_t begin,
+                                      int64_t end)
+{
+    const tsr_real factor = (tsr_real)job->factor, *x = job->x;
+    TSR_INDEPENDENT
+    for (int64_t k = begin; k < end; k++) job->out[to + k] += factor * (x[a + k] - x[b + k]);
+}
+
 /* For some columns, all triplets in order. */
-static void given_body(void *user, int64_t begin, int64_t end)
+static TSR_LOOP(given_body)
 {
     const given_job *job = user;
-    const tsr_real factor = (tsr_real)job->factor;
     for (int64_t t = 0; t < job->count; t++) {
         if (job->active[t] == 0) continue;
         int64_t at[3];
         for (int i = 0; i < 3; i++) at[i] = (int64_t)job->triplets[3 * t + i] * job->width;
-        for (int64_t k = begin; k < end; k++) {
-            const tsr_real a = job->x[at[0] + k], p = job->x[at[1] + k], q = job->x[at[2] + k];
-            job->out[at[0] + k] += factor * (q - p);
-            job->out[at[1] + k] += factor * (p - a);
-            job->out[at[2] + k] += factor * (a - q);
-        }
+        add_difference(job, at[0], at[2], at[1], begin, end);
+        add_difference(job, at[1], at[1], at[0], begin, end);
+        add_difference(job, at[2], at[0], at[2], begin, end);
     }
 }
 
@@ -355,23 +446,32 @@ static void triplet_of_backward(tsr_node *n)
                      .count = tsr_dim(triplets, 0), .width = tsr_dim(x, 1),
                      .factor = 2 * saved->share * tsr_item(tsr_cotangent(n)), .out = tsr_gradient(n, 0)};
     if (!job.out) return;
-    for (int64_t i = 0; i < tsr_size(x); i++) job.out[i] = (tsr_real)(0 * job.factor); /* 0, or NaN */
-    int64_t grain = tsr_grain(6 * (double)job.count);
-    if (grain < 16) grain = 16; /* columns of a cache line together */
-    tsr_parallel(tsr_node_context(n), job.width, grain, given_body, &job);
+    const int64_t size = tsr_size(x);
+    const tsr_real nothing = (tsr_real)(0 * job.factor); /* 0, or NaN */
+    for (int64_t i = 0; i < size; i++) job.out[i] = nothing;
+    enum { COLUMNS_TOGETHER = 64 }; /* fewer would read each row in too small pieces */
+    tsr_context *ctx = tsr_node_context(n);
+    tsr_parallel(ctx, job.width, COLUMNS_TOGETHER, given_body[ctx->kernels->level], &job);
 }
 
 static const tsr_op triplet_of_op = {.name = "triplet_loss_of", .backward = triplet_of_backward};
+
+static TSR_LOOP(given_distances_body)
+{
+    const given_job *job = user;
+    for (int64_t t = begin; t < end; t++) {
+        const tsr_real *row[3];
+        for (int i = 0; i < 3; i++) row[i] = job->x + (int64_t)job->triplets[3 * t + i] * job->width;
+        for (int i = 0; i < 2; i++)
+            job->distances[2 * t + i] = (double)tsr_squared_distance(row[0], row[i + 1], job->width);
+    }
+}
 
 static anchor_sums sum_given(const given_job *job, double margin, tsr_real *active)
 {
     anchor_sums all = {.triplets = job->count, .positives = job->count, .negatives = job->count};
     for (int64_t t = 0; t < job->count; t++) {
-        const tsr_real *row[3];
-        for (int i = 0; i < 3; i++) row[i] = job->x + (int64_t)job->triplets[3 * t + i] * job->width;
-        const double near = (double)tsr_squared_distance(row[0], row[1], job->width);
-        const double far = (double)tsr_squared_distance(row[0], row[2], job->width);
-        const double loss = (near + margin) - far;
+        const double near = job->distances[2 * t], far = job->distances[2 * t + 1], loss = (near + margin) - far;
         all.positive += near;
         all.negative += far;
         active[t] = loss > 0;
@@ -396,9 +496,12 @@ tsr_tensor *tsr_triplet_loss_of(tsr_tensor *embeddings, tsr_tensor *triplets, co
     tsr_real *y = tsr_output(n, TSR_SCALAR);
     triplet_saved *saved = tsr_save(n, sizeof *saved);
     tsr_real *active = tsr_save(n, (size_t)given.dims[0] * sizeof *active);
-    if (!y || !saved || !active) return tsr_end(n);
-    const given_job job = {.x = tsr_data(embeddings), .triplets = tsr_data(triplets), .count = given.dims[0],
-                           .width = tsr_dim(embeddings, 1)};
+    given_job job = {.x = tsr_data(embeddings), .triplets = tsr_data(triplets), .count = given.dims[0],
+                     .width = tsr_dim(embeddings, 1)};
+    job.distances = tsr_scratch(n, (size_t)given.dims[0] * 2 * sizeof *job.distances);
+    if (tsr_dead(n)) return tsr_end(n);
+    tsr_context *ctx = tsr_node_context(n);
+    tsr_parallel(ctx, job.count, tsr_grain(6 * (double)job.width), given_distances_body[ctx->kernels->level], &job);
     const anchor_sums all = sum_given(&job, options->margin, active);
     saved->share = settle(options, &all, y);
     saved->weights = active;

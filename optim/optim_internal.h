@@ -27,7 +27,7 @@ typedef struct tsr_update_rule {
     const char *name;
     int state_count;
     const char *state_names[TSR_MOST_STATES]; /* PyTorch's */
-    tsr_loop_body update;                     /* of a tsr_update_job */
+    const tsr_loop_body *update;              /* of a tsr_update_job; by instruction set */
 } tsr_update_rule;
 
 typedef struct tsr_slot { /* what an optimizer keeps for one parameter */

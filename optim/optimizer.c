@@ -268,7 +268,7 @@ static bool update_body(void *user, int i, int64_t begin, int64_t end)
     job.update.weight_decay = slot->weight_decay;
     job.update.t = slot->t;
     for (int k = 0; k < opt->rule->state_count; k++) job.states[k] = slot->states[k]->storage->data;
-    opt->rule->update(&job, begin, end);
+    opt->rule->update[opt->ctx->kernels->level](&job, begin, end);
     return true;
 }
 

@@ -1,10 +1,11 @@
 /* The update rules: one loop each, in PyTorch's order of operations. */
 #include "optim/optim_internal.h"
+#include "core/kernels/levels.h"
 #include "ops/ops_internal.h"
 
 #include <math.h>
 
-static tsr_real root(tsr_real x)
+static TSR_INLINE tsr_real root(tsr_real x)
 {
 #ifdef TSR_DOUBLE
     return sqrt(x);
@@ -13,12 +14,13 @@ static tsr_real root(tsr_real x)
 #endif
 }
 
-static void sgd_update(void *user, int64_t begin, int64_t end)
+static TSR_LOOP(sgd_update)
 {
     const tsr_update_job *job = user;
     const tsr_real lr = (tsr_real)job->update.lr, decay = (tsr_real)job->update.weight_decay;
     const tsr_real momentum = (tsr_real)job->update.momentum;
     tsr_real *p = job->p, *velocity = job->states[0];
+    TSR_INDEPENDENT
     for (int64_t i = begin; i < end; i++) {
         const tsr_real g = job->g[i] + decay * p[i];
         velocity[i] = momentum * velocity[i] + g;
@@ -26,19 +28,21 @@ static void sgd_update(void *user, int64_t begin, int64_t end)
     }
 }
 
-static void plain_sgd_update(void *user, int64_t begin, int64_t end)
+static TSR_LOOP(plain_sgd_update)
 {
     const tsr_update_job *job = user;
     const tsr_real lr = (tsr_real)job->update.lr, decay = (tsr_real)job->update.weight_decay;
+    TSR_INDEPENDENT
     for (int64_t i = begin; i < end; i++) job->p[i] -= lr * (job->g[i] + decay * job->p[i]);
 }
 
-static void adagrad_update(void *user, int64_t begin, int64_t end)
+static TSR_LOOP(adagrad_update)
 {
     const tsr_update_job *job = user;
     const tsr_real lr = (tsr_real)job->update.lr, decay = (tsr_real)job->update.weight_decay;
     const tsr_real eps = (tsr_real)job->update.eps;
     tsr_real *p = job->p, *sum = job->states[0];
+    TSR_INDEPENDENT
     for (int64_t i = begin; i < end; i++) {
         const tsr_real g = job->g[i] + decay * p[i];
         sum[i] += g * g;
@@ -46,13 +50,14 @@ static void adagrad_update(void *user, int64_t begin, int64_t end)
     }
 }
 
-static void rmsprop_update(void *user, int64_t begin, int64_t end)
+static TSR_LOOP(rmsprop_update)
 {
     const tsr_update_job *job = user;
     const tsr_real lr = (tsr_real)job->update.lr, decay = (tsr_real)job->update.weight_decay;
     const tsr_real eps = (tsr_real)job->update.eps, alpha = (tsr_real)job->update.beta2;
     const tsr_real rest = (tsr_real)(1 - job->update.beta2), momentum = (tsr_real)job->update.momentum;
     tsr_real *p = job->p, *mean_square = job->states[0], *velocity = job->states[1];
+    TSR_INDEPENDENT
     for (int64_t i = begin; i < end; i++) {
         const tsr_real g = job->g[i] + decay * p[i];
         mean_square[i] = alpha * mean_square[i] + rest * g * g;
@@ -62,7 +67,7 @@ static void rmsprop_update(void *user, int64_t begin, int64_t end)
 }
 
 /* Adam's loop; `decay` enters the gradient, `shrink` the parameter. */
-static void adam_loop(const tsr_update_job *job, int64_t begin, int64_t end, double decay_, double shrink_)
+static TSR_INLINE void adam_loop(const tsr_update_job *job, int64_t begin, int64_t end, double decay_, double shrink_)
 {
     const tsr_update *u = &job->update;
     const double correction1 = 1 - pow(u->beta1, (double)u->t), correction2 = 1 - pow(u->beta2, (double)u->t);
@@ -71,6 +76,7 @@ static void adam_loop(const tsr_update_job *job, int64_t begin, int64_t end, dou
     const tsr_real step = (tsr_real)(u->lr / correction1), scale = (tsr_real)sqrt(correction2), eps = (tsr_real)u->eps;
     const tsr_real decay = (tsr_real)decay_, shrink = (tsr_real)shrink_;
     tsr_real *p = job->p, *mean = job->states[0], *mean_square = job->states[1];
+    TSR_INDEPENDENT
     for (int64_t i = begin; i < end; i++) {
         const tsr_real g = job->g[i] + decay * p[i];
         mean[i] = beta1 * mean[i] + rest1 * g;
@@ -79,13 +85,13 @@ static void adam_loop(const tsr_update_job *job, int64_t begin, int64_t end, dou
     }
 }
 
-static void adam_update(void *user, int64_t begin, int64_t end)
+static TSR_LOOP(adam_update)
 {
     const tsr_update_job *job = user;
     adam_loop(job, begin, end, job->update.weight_decay, 1);
 }
 
-static void adamw_update(void *user, int64_t begin, int64_t end)
+static TSR_LOOP(adamw_update)
 {
     const tsr_update_job *job = user;
     adam_loop(job, begin, end, 0, 1 - job->update.lr * job->update.weight_decay);

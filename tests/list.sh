@@ -33,5 +33,8 @@ names "$kinds" "$@" | sed -n 's/^GRADCHECK //p' | while read -r name; do
 done
 echo '    {0, 0}};'
 echo 'const char *const op_names[] = {'
-cat ops/*.c | tr '\n' ' ' | grep -o -E '\.name = "[a-z0-9_]+",[ ]+\.backward' | sed -E 's/.*"([a-z0-9_]+)".*/    "\1",/' | sort -u
+{
+    cat ops/*.c | tr '\n' ' ' | grep -o -E '\.name = "[a-z0-9_]+",[ ]+\.backward' | sed -E 's/.*"([a-z0-9_]+)".*/    "\1",/'
+    sed -n -E 's/^TSR_(UNARY|BINARY)(_OP)?\(([a-z0-9_]+),.*/    "\3",/p' ops/*.c
+} | sort -u
 echo '    0};'

@@ -1,6 +1,6 @@
 /* The tables of kernels, one per instruction set, and the choice between them. */
 #include "core/kernels/kernels.h"
-#include "ops/exp_internal.h"
+#include "core/kernels/functions.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -56,6 +56,7 @@ static void plain_correlate(const tsr_correlation *t, double *sums) { correlate_
 
 
 #define LEVEL plain
+#define LEVEL_LOOPS TSR_LEVEL_BASE
 #define LEVEL_TARGET
 #define LEVEL_ROWS PLAIN_ROWS
 #define LEVEL_COLUMNS PLAIN_COLUMNS
@@ -100,6 +101,7 @@ static void plain_tile(const tsr_tile *t)
 
 #ifdef __GNUC__
 #define LEVEL baseline
+#define LEVEL_LOOPS TSR_LEVEL_BASE
 #define LEVEL_TARGET
 #define LEVEL_BYTES 16
 #define LEVEL_ROWS 6
@@ -110,6 +112,7 @@ static void plain_tile(const tsr_tile *t)
 
 #if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__))
 #define LEVEL avx2
+#define LEVEL_LOOPS TSR_LEVEL_AVX2
 #define LEVEL_TARGET __attribute__((target("avx2,fma")))
 #define LEVEL_BYTES 32
 #define LEVEL_ROWS 6
@@ -123,6 +126,7 @@ static void plain_tile(const tsr_tile *t)
 #define WIDE_ATTRIBUTE
 #endif
 #define LEVEL avx512
+#define LEVEL_LOOPS TSR_LEVEL_AVX512
 #define LEVEL_TARGET WIDE_ATTRIBUTE __attribute__((target("avx512f")))
 #define LEVEL_BYTES 64
 #define LEVEL_ROWS 14

@@ -7,6 +7,7 @@
 #define TESSERA_CORE_KERNELS_H
 
 #include "core/context.h"
+#include "core/kernels/levels.h"
 
 enum {
     TSR_MAX_TILE = 64,        /* most rows or columns of a micro-kernel's tile */
@@ -85,6 +86,7 @@ typedef struct tsr_correlation {
 
 typedef struct tsr_kernels {
     const char *name;
+    int level;                   /* of the loops of levels.h */
     int tile_rows, tile_columns; /* of the micro-kernel */
     /* Quickest where the factors are packed: a_row = 1, a_step = tile_rows, b_step = tile_columns. */
     void (*tile)(const tsr_tile *tile);

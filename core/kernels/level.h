@@ -3,6 +3,7 @@
  *     LEVEL_TARGET   attributes that let the compiler use the instruction set in a function
  *     LEVEL_BYTES    width of a vector register; not defined without vector extensions
  *     LEVEL_GATHER_ROWS, LEVEL_GATHER_VECTORS   of a gathered tile
+ *     LEVEL_LOOPS    of levels.h
  *     LEVEL_ROWS     rows of the micro-kernel's tile (columns: two vectors, or LEVEL_COLUMNS)
  * A kernel that several levels have in the same words is a header included here: a static function called
  * LEVEL_JOIN(LEVEL, _name) with the attribute LEVEL_TARGET, and a line in the table below. Loops over lanes may be
@@ -26,6 +27,7 @@
 
 static const tsr_kernels LEVEL_JOIN(LEVEL, _kernels) = {
     .name = LEVEL_TEXT(LEVEL),
+    .level = LEVEL_LOOPS,
     .tile_rows = LEVEL_ROWS,
     .tile_columns = LEVEL_COLUMNS,
     .tile = LEVEL_JOIN(LEVEL, _tile),
@@ -52,6 +54,7 @@ static const tsr_kernels LEVEL_JOIN(LEVEL, _kernels) = {
 #undef LEVEL
 #undef LEVEL_TARGET
 #undef LEVEL_BYTES
+#undef LEVEL_LOOPS
 #undef LEVEL_ROWS
 #undef LEVEL_COLUMNS
 #undef LEVEL_GATHER_ROWS

@@ -1,4 +1,5 @@
 #include "core/core_internal.h"
+#include "core/kernels/kernels.h"
 #include "tests/test.h"
 
 #include <math.h>
@@ -80,4 +81,26 @@ TEST(random_tensors_are_the_same_for_any_number_of_threads)
     for (int64_t i = 0; i < 50000; i++) CHECK_EQUAL(tsr_data(a)[i], tsr_data(b)[i]);
     tsr_close(one);
     tsr_close(four);
+}
+
+TEST(random_numbers_drawn_many_at_a_time_have_the_same_bits)
+{
+    enum { COUNT = 1001 };
+    const tsr_rng rng = {.seed = 3, .stream = 0x123456789ABCDEFu};
+    const uint64_t first = 0xFFFFFFFFu - 500; /* the words of the index carry on the way */
+    double uniforms[COUNT], normals[COUNT];
+    uint64_t words[COUNT];
+    tsr_context *ctx = tsr_open(NULL);
+    for (int k = 0; tsr_kernels_list(k); k++) {
+        ctx->kernels = tsr_kernels_list(k);
+        tsr_random_uniforms(ctx, rng, first, COUNT, uniforms);
+        tsr_random_normals(ctx, rng, first, COUNT, normals);
+        tsr_random_words(ctx, rng, first, COUNT, words);
+        for (uint64_t i = 0; i < COUNT; i++) {
+            CHECK_EQUAL(uniforms[i], tsr_random_uniform(rng, first + i));
+            CHECK_EQUAL(normals[i], tsr_random_normal(rng, first + i));
+            CHECK(words[i] == tsr_random_bits(rng, first + i));
+        }
+    }
+    tsr_close(ctx);
 }
