@@ -1,4 +1,5 @@
 /* Vectors of length 1. Lengths are kept in double, where the square of a float neither overflows nor underflows. */
+#include "core/kernels/levels.h"
 #include "ops/ops_internal.h"
 
 #include <math.h>
@@ -20,7 +21,7 @@ typedef struct normalize_job {
 } normalize_job;
 
 /* Sums of products a b of `columns` vectors that lie side by side, `inner` apart from row to row. */
-static void dots(const tsr_real *a, const tsr_real *b, const tsr_axis_view *view, int64_t columns, double *sums)
+static TSR_INLINE void dots(const tsr_real *a, const tsr_real *b, const tsr_axis_view *view, int64_t columns, double *sums)
 {
     for (int64_t j = 0; j < columns; j++) sums[j] = 0;
     if (view->inner > 1) {
@@ -49,7 +50,7 @@ static double careful_length(const tsr_real *x, const tsr_axis_view *view)
     return largest * sqrt(sum);
 }
 
-static void forward_body(void *user, int64_t begin, int64_t end)
+static TSR_LOOP(forward_body)
 {
     const normalize_job *job = user;
     const tsr_axis_view *view = &job->at.view;
@@ -66,8 +67,8 @@ static void forward_body(void *user, int64_t begin, int64_t end)
             job->at.length[at + j] = length < shortest ? shortest : length;
             factor[j] = 1 / job->at.length[at + j];
         }
-        const tsr_real *x = job->x + from;
-        tsr_real *y = job->out + from;
+        const tsr_real *restrict x = job->x + from;
+        tsr_real *restrict y = job->out + from;
         for (int64_t k = 0; k < view->length && view->inner == 1; k++) y[k] = (tsr_real)((double)x[k] * factor[0]);
         for (int64_t k = 0; k < view->length && view->inner > 1; k++, x += view->inner, y += view->inner)
             for (int64_t j = 0; j < columns; j++) y[j] = (tsr_real)((double)x[j] * factor[j]);
@@ -75,7 +76,7 @@ static void forward_body(void *user, int64_t begin, int64_t end)
 }
 
 /* (g - y (y . g)) / length, and of a vector that is too short g / length. */
-static void backward_body(void *user, int64_t begin, int64_t end)
+static TSR_LOOP(backward_body)
 {
     const normalize_job *job = user;
     const tsr_axis_view *view = &job->at.view;
@@ -89,8 +90,8 @@ static void backward_body(void *user, int64_t begin, int64_t end)
             factor[j] = 1 / job->at.length[at + j];
             if (job->at.too_short[at + j]) along[j] = 0;
         }
-        const tsr_real *y = job->y + from, *g = job->g + from;
-        tsr_real *out = job->out + from;
+        const tsr_real *restrict y = job->y + from, *restrict g = job->g + from;
+        tsr_real *restrict out = job->out + from;
         for (int64_t k = 0; k < view->length && view->inner == 1; k++)
             out[k] = (tsr_real)(((double)g[k] - (double)y[k] * along[0]) * factor[0]);
         for (int64_t k = 0; k < view->length && view->inner > 1; k++) {
@@ -101,12 +102,13 @@ static void backward_body(void *user, int64_t begin, int64_t end)
     }
 }
 
-static void run(tsr_node *n, normalize_job *job, tsr_loop_body body)
+static void run(tsr_node *n, normalize_job *job, const tsr_loop_body *body)
 {
     const tsr_axis_view *view = &job->at.view;
     job->chunks = view->inner > 0 ? (view->inner - 1) / COLUMNS + 1 : 0;
     const double cost = 3 * (double)view->length * (double)(view->inner < COLUMNS ? view->inner : COLUMNS);
-    if (job->out) tsr_parallel(tsr_node_context(n), view->outer * job->chunks, tsr_grain(cost), body, job);
+    tsr_context *ctx = tsr_node_context(n);
+    if (job->out) tsr_parallel(ctx, view->outer * job->chunks, tsr_grain(cost), body[ctx->kernels->level], job);
 }
 
 static void l2_normalize_backward(tsr_node *n)

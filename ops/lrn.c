@@ -1,7 +1,9 @@
 /* Local response normalisation across channels. */
+#include "core/kernels/functions.h"
 #include "ops/ops_internal.h"
 
 #include <math.h>
+#include <string.h>
 
 typedef struct lrn_saved {
     int64_t channels, rows;
@@ -9,99 +11,128 @@ typedef struct lrn_saved {
     tsr_real alpha, beta, k; /* alpha is of the sum: divided by size */
 } lrn_saved;
 
+/* Rows are treated some at a time, each followed by zeros, `step` apart: the windows are then one loop over all of them. */
 typedef struct lrn_job {
     lrn_saved at;
-    int64_t grain; /* rows of a piece */
+    int64_t grain, rows, step; /* rows of a piece, rows at a time, values from row to row */
     const tsr_real *x, *g;
     tsr_real *out;
-    tsr_real *room; /* [pieces][3][channels] */
+    tsr_real *room; /* [pieces][3][rows * step + zeros] */
 } lrn_job;
 
-static tsr_real root(tsr_real x)
+static TSR_INLINE tsr_real five(const tsr_real *v)
+{
+    return ((v[0] + v[1]) + (v[2] + v[3])) + v[4];
+}
+
+/* out[i] = k + alpha * the sum of values[i] ... values[i + more] */
+static TSR_INLINE void windows(const tsr_real *restrict values, int64_t count, int64_t more, tsr_real k, tsr_real alpha,
+                               tsr_real *restrict out)
+{
+    if (more == 4) {
+        for (int64_t i = 0; i < count; i++) out[i] = k + alpha * five(values + i);
+        return;
+    }
+    for (int64_t i = 0; i < count; i++) out[i] = values[i];
+    for (int64_t shift = 1; shift <= more; shift++)
+        for (int64_t i = 0; i < count; i++) out[i] += values[i + shift];
+    for (int64_t i = 0; i < count; i++) out[i] = k + alpha * out[i];
+}
+
+/* x^(-3/4), for less than two roots and a division cost: from a first guess z of x^(-1/4) by the exponent, Newton's steps
+ * for z^-4 = x, the last one for z^3. Where x nears infinity, that of 2^120. */
+static TSR_INLINE tsr_real inverse_of_common_power(tsr_real x)
 {
 #ifdef TSR_DOUBLE
-    return sqrt(x);
+    return 1 / (sqrt(x) * sqrt(sqrt(x)));
 #else
-    return sqrtf(x);
+    const tsr_float_bits from = {.value = x > 0x1p120f ? 0x1p120f : x};
+    float z = tsr_float_of(0x4F584000u - (from.bits >> 2));
+    for (int step = 0; step < 2; step++) z *= 1.25f - 0.25f * from.value * ((z * z) * (z * z));
+    return z * (z * z) * (1.75f - 0.75f * from.value * ((z * z) * (z * z)));
 #endif
 }
 
-/* out = scale^-beta */
-static void inverse_powers(const tsr_real *restrict scale, int64_t count, tsr_real beta, tsr_real *restrict out)
+/* power = scale^-beta, where the scales are windows of squares. */
+static TSR_INLINE void powers(const tsr_real *restrict squares, int64_t count, const lrn_saved *at, tsr_real *restrict scale,
+                              tsr_real *restrict power)
 {
-    if (beta == (tsr_real)0.75)
-        for (int64_t c = 0; c < count; c++) out[c] = 1 / (root(scale[c]) * root(root(scale[c])));
-    else
-        for (int64_t c = 0; c < count; c++) out[c] = (tsr_real)pow((double)scale[c], -(double)beta);
-}
-
-/* out[c] = sum of the values from c - before to c + after */
-static void windows(const tsr_real *restrict values, const lrn_saved *at, int64_t before, int64_t after,
-                    tsr_real *restrict out)
-{
-    for (int64_t c = 0; c < at->channels; c++) out[c] = 0;
-    for (int64_t shift = -before; shift <= after; shift++) {
-        const int64_t begin = shift < 0 ? -shift : 0, end = at->channels - (shift > 0 ? shift : 0);
-        for (int64_t c = begin; c < end; c++) out[c] += values[c + shift];
+    const tsr_real k = at->k, alpha = at->alpha;
+    const int64_t more = at->before + at->after;
+    if (more == 4 && at->beta == (tsr_real)0.75) {
+        for (int64_t i = 0; i < count; i++) {
+            scale[i] = k + alpha * five(squares + i);
+            power[i] = inverse_of_common_power(scale[i]);
+        }
+        return;
     }
+    windows(squares, count, more, k, alpha, scale);
+    const tsr_exponent exponent = tsr_exponent_of(-(double)at->beta);
+    for (int64_t i = 0; i < count; i++) power[i] = tsr_pow_of(scale[i], exponent);
 }
 
-static void find_scales(const lrn_saved *at, const tsr_real *x, tsr_real *restrict squares, tsr_real *restrict scale)
-{
-    for (int64_t c = 0; c < at->channels; c++) squares[c] = x[c] * x[c];
-    windows(squares, at, at->before, at->after, scale);
-    for (int64_t c = 0; c < at->channels; c++) scale[c] = at->k + at->alpha * scale[c];
-}
-
-static void forward_body(void *user, int64_t begin, int64_t end)
-{
-    const lrn_job *job = user;
-    const int64_t channels = job->at.channels;
-    tsr_real *room = job->room + begin / job->grain * 3 * channels, *scale = room + channels;
-    for (int64_t row = begin; row < end; row++) {
-        const tsr_real *x = job->x + row * channels;
-        tsr_real *y = job->out + row * channels;
-        find_scales(&job->at, x, room, scale);
-        inverse_powers(scale, channels, job->at.beta, room);
-        for (int64_t c = 0; c < channels; c++) y[c] = x[c] * room[c];
-    }
-}
-
-/* With s the scale: dx_c = g_c s_c^-beta - 2 alpha beta x_c * (sum of g x s^(-beta - 1) over all whose window has c). */
-static void backward_body(void *user, int64_t begin, int64_t end)
+/* With s the scale k + alpha * the window's squares: y = x s^-beta, and
+ * dx_c = g_c s_c^-beta - 2 alpha beta x_c * (sum of g x s^(-beta - 1) over all whose window has c). */
+static TSR_LOOP(lrn_body)
 {
     const lrn_job *job = user;
     const lrn_saved *at = &job->at;
-    const int64_t channels = at->channels;
-    const tsr_real factor = 2 * at->alpha * at->beta;
-    tsr_real *restrict power = job->room + begin / job->grain * 3 * channels;
-    tsr_real *restrict terms = power + channels, *restrict sums = terms + channels;
-    for (int64_t row = begin; row < end; row++) {
-        const tsr_real *restrict x = job->x + row * channels, *restrict g = job->g + row * channels;
-        tsr_real *restrict out = job->out + row * channels;
-        find_scales(at, x, terms, sums);
-        inverse_powers(sums, channels, at->beta, power);
-        for (int64_t c = 0; c < channels; c++) terms[c] = g[c] * x[c] * power[c] / sums[c];
-        windows(terms, at, at->after, at->before, sums);
-        for (int64_t c = 0; c < channels; c++) out[c] = g[c] * power[c] - factor * x[c] * sums[c];
+    const int64_t channels = at->channels, step = job->step, more = at->before + at->after;
+    const int64_t size = job->rows * step + more;
+    tsr_real *restrict terms = job->room + begin / job->grain * 3 * size;
+    tsr_real *restrict power = terms + size, *restrict sums = power + size;
+    for (; begin < end; begin += job->rows) {
+        const int64_t rows = end - begin < job->rows ? end - begin : job->rows;
+        const tsr_real *restrict x = job->x + begin * channels, *restrict g = job->g ? job->g + begin * channels : NULL;
+        tsr_real *restrict out = job->out + begin * channels;
+        memset(terms, 0, (size_t)size * sizeof *terms);
+        for (int64_t r = 0; r < rows; r++)
+            TSR_INDEPENDENT
+            for (int64_t c = 0; c < channels; c++)
+                terms[r * step + at->before + c] = x[r * channels + c] * x[r * channels + c];
+        powers(terms, rows * step, at, sums, power);
+        if (!g) {
+            for (int64_t r = 0; r < rows; r++)
+                TSR_INDEPENDENT
+                for (int64_t c = 0; c < channels; c++) out[r * channels + c] = x[r * channels + c] * power[r * step + c];
+            continue;
+        }
+        memset(terms, 0, (size_t)size * sizeof *terms);
+        for (int64_t r = 0; r < rows; r++)
+            TSR_INDEPENDENT
+            for (int64_t c = 0; c < channels; c++) {
+                const int64_t i = r * channels + c, k = r * step + c;
+                terms[k + at->after] = g[i] * x[i] * (power[k] / sums[k]);
+            }
+        windows(terms, rows * step, more, 0, 2 * at->alpha * at->beta, sums);
+        for (int64_t r = 0; r < rows; r++)
+            TSR_INDEPENDENT
+            for (int64_t c = 0; c < channels; c++) {
+                const int64_t i = r * channels + c, k = r * step + c;
+                out[i] = g[i] * power[k] - x[i] * sums[k];
+            }
     }
 }
 
-static void run(tsr_node *n, lrn_job *job, tsr_loop_body body)
+static void run(tsr_node *n, lrn_job *job)
 {
     const lrn_saved *at = &job->at;
+    tsr_context *ctx = tsr_node_context(n);
+    const int64_t most = 2048; /* values at a time: what is made of them stays in the nearest cache */
     if (at->rows == 0 || at->channels == 0 || !job->out) return;
-    job->grain = tsr_grain((double)at->channels * (double)(at->before + at->after + 8));
-    const int64_t pieces = (at->rows - 1) / job->grain + 1;
-    job->room = tsr_scratch(n, (size_t)(pieces * 3 * at->channels) * sizeof *job->room);
-    if (job->room) tsr_parallel(tsr_node_context(n), at->rows, job->grain, body, job);
+    job->step = at->channels + at->before + at->after;
+    job->rows = most / job->step > 0 ? most / job->step : 1;
+    job->grain = tsr_grain_of_few(at->rows, (double)at->channels * 16);
+    const int64_t pieces = (at->rows - 1) / job->grain + 1, size = job->rows * job->step + at->before + at->after;
+    job->room = tsr_scratch(n, (size_t)(pieces * 3 * size) * sizeof *job->room);
+    if (job->room) tsr_parallel(ctx, at->rows, job->grain, lrn_body[ctx->kernels->level], job);
 }
 
 static void lrn_backward(tsr_node *n)
 {
     const lrn_saved *saved = tsr_saved(n);
-    lrn_job job = {.at = *saved, .x = tsr_data(tsr_input(n, 0)), .g = tsr_data(tsr_cotangent(n)), .out = tsr_gradient(n, 0)};
-    run(n, &job, backward_body);
+    run(n, &(lrn_job){.at = *saved, .x = tsr_data(tsr_input(n, 0)), .g = tsr_data(tsr_cotangent(n)),
+                      .out = tsr_gradient(n, 0)});
 }
 
 static const tsr_op lrn_op = {.name = "lrn", .backward = lrn_backward};
@@ -129,7 +160,6 @@ tsr_tensor *tsr_lrn(tsr_tensor *x, const tsr_lrn_options *options)
                          .k = (tsr_real)k};
     if (saved->before > most) saved->before = most; /* there is nothing further away */
     if (saved->after > most) saved->after = most;
-    lrn_job job = {.at = *saved, .x = tsr_data(x), .out = y};
-    run(n, &job, forward_body);
+    run(n, &(lrn_job){.at = *saved, .x = tsr_data(x), .out = y});
     return tsr_end(n);
 }

@@ -1,7 +1,57 @@
-/* Group and instance normalisation (see norm_columns.c), and layer normalisation, whose samples are rows. */
+/* Batch, group and instance normalisation: options and statistics; the work is in norm_columns.c. */
 #include "ops/norm_internal.h"
 
 #include <math.h>
+
+/* ---- common ------------------------------------------------------------------------------------------------------------- */
+
+double tsr_norm_eps(const tsr_norm_options *options)
+{
+    return tsr_default_double(options ? options->eps : 0, 1e-5);
+}
+
+double tsr_norm_inverse(double var, double eps)
+{
+    const double inverse = 1 / sqrt(var + eps);
+    return isinf(inverse) ? 0 : inverse;
+}
+
+bool tsr_norm_accepts(tsr_node *n, const tsr_norm_options *options, tsr_shape affine, tsr_tensor **failed)
+{
+    const double eps = tsr_norm_eps(options);
+    const tsr_tensor *scale = tsr_input(n, 1), *shift = tsr_input(n, 2);
+    const tsr_text expected = tsr_shape_text(affine);
+    *failed = NULL;
+    if (!(eps >= 0 && isfinite(eps))) *failed = tsr_reject(n, "eps is %g, needs to be finite and not below 0", eps);
+    else if (!scale != !shift) *failed = tsr_reject(n, "%s is given without %s", scale ? "scale" : "shift",
+                                                    scale ? "shift" : "scale");
+    else if (scale && !tsr_same_shape(tsr_shape_of(scale), affine))
+        *failed = tsr_reject(n, "scale has shape %s, expected %s", tsr_shape_text(tsr_shape_of(scale)).text, expected.text);
+    else if (shift && !tsr_same_shape(tsr_shape_of(shift), affine))
+        *failed = tsr_reject(n, "shift has shape %s, expected %s", tsr_shape_text(tsr_shape_of(shift)).text, expected.text);
+    return !*failed;
+}
+
+tsr_norm_plan *tsr_norm_save(tsr_node *n, const tsr_norm_plan *plan)
+{
+    const size_t bytes = (size_t)(plan->samples * plan->groups) * sizeof(double);
+    tsr_norm_plan *saved = tsr_save(n, sizeof *saved);
+    double *mean = tsr_save(n, bytes), *inverse = tsr_save(n, bytes);
+    if (!saved || !mean || !inverse) return NULL;
+    *saved = *plan;
+    saved->mean = mean;
+    saved->inverse = inverse;
+    return saved;
+}
+
+const tsr_real *tsr_norm_arriving(tsr_node *n, tsr_activation activation, int64_t size)
+{
+    const tsr_real *g = tsr_data(tsr_cotangent(n));
+    if (activation == TSR_NO_ACTIVATION || !g) return g;
+    tsr_real *before = tsr_scratch(n, (size_t)size * sizeof *before);
+    if (before) tsr_deactivate(tsr_node_context(n), activation, tsr_data(tsr_result(n)), g, before, size);
+    return before;
+}
 
 /* ---- group, instance ----------------------------------------------------------------------------------------------------- */
 
@@ -47,179 +97,87 @@ tsr_tensor *tsr_instance_norm(tsr_tensor *x, tsr_tensor *scale, tsr_tensor *shif
     return group_norm(tsr_begin(&instance_norm_op, TSR_INPUTS(x, scale, shift)), -1, options);
 }
 
-/* ---- layer ---------------------------------------------------------------------------------------------------------------- */
+/* ---- batch: all rows are one sample, each channel a group of its own ------------------------------------------------------ */
 
-enum { LANES = 8 };
+enum { X, SCALE, SHIFT, MEAN, VAR, INPUTS };
 
-typedef struct layer_saved {
-    int64_t rows, width;
-    tsr_activation activation;
-    double *mean, *inverse; /* per row */
-} layer_saved;
+static const tsr_op batch_norm_op = {.name = "batch_norm", .backward = tsr_norm_backward,
+                                     .optional = 1u << SCALE | 1u << SHIFT | 1u << MEAN | 1u << VAR};
 
-typedef struct layer_job {
-    layer_saved at;
-    double eps;
-    const tsr_real *x, *g, *scale, *shift; /* scale and shift: NULL for 1 and 0 */
-    tsr_real *out;      /* y; or the gradient of x, NULL if not wanted */
-    tsr_real *products; /* g x', NULL if not wanted */
-} layer_job;
-
-/* Measured from the row's first value, so that no digits are lost. */
-static void row_statistics(const tsr_real *x, int64_t width, double *mean, double *var)
+/* new = (1 - momentum) old + momentum value; the variance without bias. */
+static bool move_running(const tsr_batch_norm_state *state, const tsr_norm_plan *p, double momentum)
 {
-    const double center = (double)x[0];
-    double first[LANES] = {0}, second[LANES] = {0}, sum = 0, squares = 0;
-    int64_t k = 0;
-    for (; k + LANES <= width; k += LANES)
-        for (int j = 0; j < LANES; j++) {
-            const double d = (double)x[k + j] - center;
-            first[j] += d;
-            second[j] += d * d;
+    tsr_real *mean = tsr_write(state->running_mean), *var = tsr_write(state->running_var);
+    if (!mean || !var) return false;
+    const double unbiased = (double)p->rows / ((double)p->rows - 1);
+    for (int64_t c = 0; c < p->channels; c++) {
+        mean[c] = (tsr_real)((1 - momentum) * (double)mean[c] + momentum * p->mean[c]);
+        var[c] = (tsr_real)((1 - momentum) * (double)var[c] + momentum * unbiased * p->inverse[c]);
+    }
+    return true;
+}
+
+/* NULL, or what to return. */
+static tsr_tensor *check_state(tsr_node *n, const tsr_batch_norm_state *state, tsr_shape expected, bool evaluate)
+{
+    const tsr_tensor *mean = state->running_mean, *var = state->running_var;
+    const tsr_text text = tsr_shape_text(expected);
+    if (!mean != !var)
+        return tsr_reject(n, "%s is given without %s", mean ? "running_mean" : "running_var",
+                          mean ? "running_var" : "running_mean");
+    if (evaluate && !mean) return tsr_reject(n, "evaluation needs running_mean and running_var");
+    if (mean && !tsr_same_shape(tsr_shape_of(mean), expected))
+        return tsr_reject(n, "running_mean has shape %s, expected %s", tsr_shape_text(tsr_shape_of(mean)).text, text.text);
+    if (var && !tsr_same_shape(tsr_shape_of(var), expected))
+        return tsr_reject(n, "running_var has shape %s, expected %s", tsr_shape_text(tsr_shape_of(var)).text, text.text);
+    return NULL;
+}
+
+/* The batch's statistics, the running ones moved towards them; or those given. False: the state cannot be written. */
+static bool find_statistics(tsr_node *n, const tsr_batch_norm_state *state, tsr_norm_plan *p, double momentum)
+{
+    if (p->given) {
+        for (int64_t c = 0; c < p->channels; c++) {
+            p->mean[c] = (double)tsr_data(state->running_mean)[c];
+            p->inverse[c] = (double)tsr_data(state->running_var)[c];
         }
-    for (; k < width; k++) {
-        const double d = (double)x[k] - center;
-        sum += d;
-        squares += d * d;
+        return true;
     }
-    for (int j = 0; j < LANES; j++) {
-        sum += first[j];
-        squares += second[j];
-    }
-    const double away = sum / (double)width, within = squares / (double)width - away * away;
-    *mean = center + away;
-    *var = within < 0 ? 0 : within;
+    tsr_norm_statistics(n, p);
+    return tsr_dead(n) || p->rows == 0 || !state->running_mean || move_running(state, p, momentum);
 }
 
-static void layer_body(void *user, int64_t begin, int64_t end)
+tsr_tensor *tsr_batch_norm(tsr_tensor *x, const tsr_batch_norm_state *state, const tsr_norm_options *options)
 {
-    const layer_job *job = user;
-    const int64_t width = job->at.width;
-    for (int64_t row = begin; row < end; row++) {
-        const tsr_real *restrict x = job->x + row * width;
-        tsr_real *restrict y = job->out + row * width;
-        double mean, var;
-        row_statistics(x, width, &mean, &var);
-        const double inverse = tsr_norm_inverse(var, job->eps);
-        job->at.mean[row] = mean;
-        job->at.inverse[row] = inverse;
-        const tsr_real center = (tsr_real)mean, factor = (tsr_real)inverse;
-        const tsr_real offset = (tsr_real)(((double)center - mean) * inverse);
-        if (job->scale)
-            for (int64_t k = 0; k < width; k++)
-                y[k] = ((x[k] - center) * factor + offset) * job->scale[k] + job->shift[k];
-        else
-            for (int64_t k = 0; k < width; k++) y[k] = (x[k] - center) * factor + offset;
-    }
-}
-
-/* The sums of g' and g' x', where g' = scale g. */
-static void row_sums(const layer_job *job, int64_t row, double *sum, double *product)
-{
-    const int64_t width = job->at.width;
-    const tsr_real *x = job->x + row * width, *g = job->g + row * width, *scale = job->scale;
-    const double mean = job->at.mean[row];
-    double first[LANES] = {0}, second[LANES] = {0};
-    int64_t k = 0;
-    for (; k + LANES <= width; k += LANES)
-        for (int j = 0; j < LANES; j++) {
-            const double d = (double)g[k + j] * (scale ? (double)scale[k + j] : 1);
-            first[j] += d;
-            second[j] += d * ((double)x[k + j] - mean);
-        }
-    for (; k < width; k++) {
-        const double d = (double)g[k] * (scale ? (double)scale[k] : 1);
-        first[0] += d;
-        second[0] += d * ((double)x[k] - mean);
-    }
-    *sum = *product = 0;
-    for (int j = 0; j < LANES; j++) {
-        *sum += first[j];
-        *product += second[j];
-    }
-    *product *= job->at.inverse[row];
-}
-
-/* dx = inverse (g' - mean of g' - x' mean of (g' x')). */
-static void layer_gradient_body(void *user, int64_t begin, int64_t end)
-{
-    const layer_job *job = user;
-    const int64_t width = job->at.width;
-    for (int64_t row = begin; row < end; row++) {
-        const tsr_real *restrict x = job->x + row * width, *restrict g = job->g + row * width;
-        const double mean = job->at.mean[row], inverse = job->at.inverse[row];
-        const tsr_real center = (tsr_real)mean, factor = (tsr_real)inverse;
-        const tsr_real offset = (tsr_real)(((double)center - mean) * inverse);
-        if (job->products) {
-            tsr_real *restrict products = job->products + row * width;
-            for (int64_t k = 0; k < width; k++) products[k] = g[k] * ((x[k] - center) * factor + offset);
-        }
-        if (!job->out) continue;
-        double sum, product;
-        row_sums(job, row, &sum, &product);
-        const tsr_real level = (tsr_real)(sum / (double)width), slope = (tsr_real)(product / (double)width);
-        tsr_real *restrict out = job->out + row * width;
-        if (job->scale)
-            for (int64_t k = 0; k < width; k++)
-                out[k] = factor * (g[k] * job->scale[k] - level - ((x[k] - center) * factor + offset) * slope);
-        else
-            for (int64_t k = 0; k < width; k++)
-                out[k] = factor * (g[k] - level - ((x[k] - center) * factor + offset) * slope);
-    }
-}
-
-static void layer_norm_backward(tsr_node *n)
-{
-    const layer_saved *saved = tsr_saved(n);
-    tsr_context *ctx = tsr_node_context(n);
-    const int64_t size = saved->rows * saved->width;
-    const tsr_real *g = tsr_data(tsr_cotangent(n));
-    tsr_real *scale = tsr_gradient(n, 1), *shift = tsr_gradient(n, 2);
-    layer_job job = {.at = *saved, .x = tsr_data(tsr_input(n, 0)), .g = g, .scale = tsr_data(tsr_input(n, 1)),
-                     .out = tsr_gradient(n, 0)};
-    if (saved->activation != TSR_NO_ACTIVATION) {
-        tsr_real *before = tsr_scratch(n, (size_t)size * sizeof *before);
-        if (!before) return;
-        tsr_deactivate(ctx, saved->activation, tsr_data(tsr_result(n)), g, before, size);
-        job.g = before;
-    }
-    if (scale) {
-        job.products = tsr_scratch(n, (size_t)size * sizeof *job.products);
-        if (!job.products) return;
-    }
-    const double cost = 8 * (double)saved->width;
-    if (saved->width > 0) tsr_parallel(ctx, saved->rows, tsr_grain(cost), layer_gradient_body, &job);
-    if (scale) tsr_column_sums(ctx, job.products, saved->rows, saved->width, scale);
-    if (shift) tsr_column_sums(ctx, job.g, saved->rows, saved->width, shift);
-}
-
-static const tsr_op layer_norm_op = {.name = "layer_norm", .backward = layer_norm_backward, .optional = 6};
-
-tsr_tensor *tsr_layer_norm(tsr_tensor *x, tsr_tensor *scale, tsr_tensor *shift, const tsr_norm_options *options)
-{
-    tsr_node *n = tsr_begin(&layer_norm_op, TSR_INPUTS(x, scale, shift));
+    const tsr_batch_norm_state s = state ? *state : (tsr_batch_norm_state){0};
+    const bool evaluate = options && options->evaluate;
+    /* In training the result does not depend on the running statistics: they may change before the way back. */
+    tsr_node *n = tsr_begin(&batch_norm_op, evaluate ? INPUTS : MEAN,
+                            (tsr_tensor *[INPUTS]){x, s.scale, s.shift, s.running_mean, s.running_var});
     if (tsr_dead(n)) return tsr_end(n);
     const tsr_shape shape = tsr_shape_of(x);
-    const int axes = tsr_default_int(options ? options->axes : 0, 1);
-    if (axes < 1 || axes > shape.rank)
-        return tsr_reject(n, "axes is %d, input %s has %d", axes, tsr_shape_text(shape).text, shape.rank);
-    const tsr_shape sample = tsr_make_shape(axes, shape.dims + shape.rank - axes);
+    const tsr_text text = tsr_shape_text(shape);
     tsr_tensor *failed;
-    if (!tsr_norm_accepts(n, options, sample, &failed)) return failed;
-    layer_saved *saved = tsr_save(n, sizeof *saved);
-    if (!saved) return tsr_end(n);
-    saved->width = tsr_shape_size(sample);
-    saved->rows = 1;
-    for (int i = 0; i < shape.rank - axes; i++) saved->rows *= shape.dims[i];
-    saved->activation = options ? options->activation : TSR_NO_ACTIVATION;
-    saved->mean = tsr_save(n, (size_t)saved->rows * sizeof *saved->mean);
-    saved->inverse = tsr_save(n, (size_t)saved->rows * sizeof *saved->inverse);
+    if (shape.rank < 2) return tsr_reject(n, "input %s is not [N, S..., C]", text.text);
+    tsr_norm_plan plan = {.samples = 1, .rows = 1, .channels = shape.dims[shape.rank - 1], .given = evaluate};
+    const tsr_shape per_channel = TSR_SHAPE(plan.channels);
+    const double momentum = tsr_default_double(options ? options->momentum : 0, 0.1);
+    if (!tsr_norm_accepts(n, options, per_channel, &failed)) return failed;
+    if (!(momentum >= 0 && momentum <= 1)) return tsr_reject(n, "momentum is %g, needs to be in [0, 1]", momentum);
+    failed = check_state(n, &s, per_channel, evaluate);
+    if (failed) return failed;
+    for (int i = 0; i < shape.rank - 1; i++) plan.rows *= shape.dims[i];
+    if (plan.rows == 1 && !evaluate)
+        return tsr_reject(n, "expected more than 1 value per channel when training, got input %s", text.text);
+
+    plan.groups = plan.channels;
+    plan.activation = options ? options->activation : TSR_NO_ACTIVATION;
+    tsr_norm_plan *p = tsr_norm_save(n, &plan);
     tsr_real *y = tsr_output(n, shape);
-    if (tsr_dead(n)) return tsr_end(n);
-    layer_job job = {.at = *saved, .eps = tsr_norm_eps(options), .x = tsr_data(x), .scale = tsr_data(scale),
-                     .shift = tsr_data(shift), .out = y};
-    tsr_context *ctx = tsr_node_context(n);
-    if (saved->width > 0) tsr_parallel(ctx, saved->rows, tsr_grain(6 * (double)saved->width), layer_body, &job);
-    tsr_activate(ctx, saved->activation, y, tsr_size(x));
+    if (!p || !y) return tsr_end(n);
+    if (!find_statistics(n, &s, p, momentum))
+        return tsr_reject(n, "the running statistics cannot be written: they are not data");
+    for (int64_t c = 0; c < p->channels; c++) p->inverse[c] = tsr_norm_inverse(p->inverse[c], tsr_norm_eps(options));
+    tsr_norm_apply(n, p, y);
     return tsr_end(n);
 }

@@ -22,6 +22,17 @@ double tsr_norm_eps(const tsr_norm_options *options);
 /* 1 / sqrt(var + eps), 0 where that is not finite: values that are all equal are normalised to 0 even if eps is 0. */
 double tsr_norm_inverse(double var, double eps);
 
+/* Of the first, the middle and the last of `count` values the second largest: one that is not far from the others. */
+static inline tsr_real tsr_norm_center(const tsr_real *x, int64_t count, int64_t step)
+{
+    const tsr_real a = x[0], b = x[count / 2 * step], c = x[(count - 1) * step];
+    const tsr_real low = a < b ? a : b, high = a < b ? b : a;
+    return c < low ? low : c > high ? high : c;
+}
+
+/* The gradient that arrives, before the activation; NULL: out of memory. */
+const tsr_real *tsr_norm_arriving(tsr_node *n, tsr_activation activation, int64_t size);
+
 /* A saved copy of `plan` with room for statistics; NULL: the node is dead. */
 tsr_norm_plan *tsr_norm_save(tsr_node *n, const tsr_norm_plan *plan);
 /* plan->mean and, in place of inverse, the variance (divided by n) of x. */

@@ -161,7 +161,7 @@ tsr_tensor *tsr_conv_transpose(tsr_tensor *x, tsr_tensor *weight, tsr_tensor *bi
  * -> [N, H', W', O]. Stride and padding as tsr_conv; no dilation, no groups. Taigman et al. 2014, layers L4 to L6. */
 tsr_tensor *tsr_locally_connected(tsr_tensor *x, tsr_tensor *weight, tsr_tensor *bias, const tsr_conv_options *options);
 
-/* ---- pooling (pool.c, adaptive_pool.c, unpool.c) ------------------------------------------------------------------------ */
+/* ---- pooling (pool.c, max_pool.c, unpool.c) ----------------------------------------------------------------------------- */
 
 typedef struct tsr_pool_options {
     int kernel[3];        /* required, one per spatial axis */
@@ -188,7 +188,7 @@ tsr_tensor *tsr_max_unpool(tsr_tensor *x, tsr_tensor *indices, const int64_t *si
 tsr_tensor *tsr_adaptive_avg_pool(tsr_tensor *x, const int64_t *size);
 tsr_tensor *tsr_adaptive_max_pool(tsr_tensor *x, const int64_t *size);
 
-/* ---- normalisation (batch_norm.c, norm.c, lrn.c, l2_normalize.c) ------------------------------------------------- */
+/* ---- normalisation (norm.c, layer_norm.c, lrn.c, l2_normalize.c) ------------------------------------------------- */
 
 typedef struct tsr_norm_options {
     double eps;                 /* default 1e-5 */

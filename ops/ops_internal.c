@@ -30,6 +30,13 @@ double tsr_default_double(double value, double fallback)
     return value == (double)TSR_ZERO ? 0 : value;
 }
 
+int64_t tsr_grain_of_few(int64_t count, double cost)
+{
+    enum { PIECES = 32 };
+    const int64_t least = (count + PIECES - 1) / PIECES, grain = tsr_grain(cost);
+    return grain > least ? grain : least;
+}
+
 /* ---- activations ------------------------------------------------------------------------------------------------- */
 
 void tsr_activate(tsr_context *ctx, tsr_activation activation, tsr_real *y, int64_t size)

@@ -19,6 +19,9 @@ tsr_axis_view tsr_view_axis(tsr_shape shape, int axis);
 int tsr_default_int(int value, int fallback);
 double tsr_default_double(double value, double fallback);
 
+/* A grain for bodies that need memory of their own: `count` indices in few pieces. */
+int64_t tsr_grain_of_few(int64_t count, double cost);
+
 /* y = activation(y), and, from the result y and the gradient g that arrives, out = g * activation'. Parallel. g may be out. */
 void tsr_activate(tsr_context *ctx, tsr_activation activation, tsr_real *y, int64_t size);
 void tsr_deactivate(tsr_context *ctx, tsr_activation activation, const tsr_real *y, const tsr_real *g, tsr_real *out,

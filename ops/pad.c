@@ -50,10 +50,10 @@ static void pad_backward(tsr_node *n)
     const padding *p = tsr_saved(n);
     const tsr_real *g = tsr_data(tsr_cotangent(n));
     tsr_real *gx = tsr_gradient(n, 0);
-    tsr_resampling r;
+    tsr_resampling r, back;
     if (!gx || tsr_size(tsr_input(n, 0)) == 0) return;
     if (p->mode == TSR_PAD_CONSTANT) tsr_region_read(tsr_node_context(n), &p->region, g, gx);
-    else if (make_maps(n, p, &r) && tsr_transpose_maps(n, &r)) tsr_resample(tsr_node_context(n), &r, g, gx);
+    else if (make_maps(n, p, &r) && tsr_transpose_maps(n, &r, &back)) tsr_resample(n, &back, g, gx);
 }
 
 static const tsr_op pad_op = {.name = "pad", .backward = pad_backward};
@@ -99,6 +99,6 @@ tsr_tensor *tsr_pad(tsr_tensor *x, const tsr_pad_options *options)
     if (!y || tsr_size(tsr_result(n)) == 0) return tsr_end(n);
     if (p->mode == TSR_PAD_CONSTANT)
         tsr_region_embed(tsr_node_context(n), &p->region, y, tsr_data(x), (tsr_real)options->value);
-    else if (make_maps(n, p, &r)) tsr_resample(tsr_node_context(n), &r, tsr_data(x), y);
+    else if (make_maps(n, p, &r)) tsr_resample(n, &r, tsr_data(x), y);
     return tsr_end(n);
 }

@@ -1,24 +1,36 @@
 #include "ops/resample.h"
+#include "ops/ops_internal.h"
 
 #include <string.h>
 
-bool tsr_axis_map_new(tsr_node *n, tsr_axis_map *map, int64_t in, int64_t out, int64_t terms)
+/* ---- maps ---------------------------------------------------------------------------------------------------------- */
+
+typedef void *(*memory_source)(tsr_node *n, size_t bytes);
+
+static bool new_map(tsr_node *n, memory_source take, tsr_axis_map *map, int64_t in, int64_t out, int64_t terms)
 {
     *map = (tsr_axis_map){.in = in, .out = out};
-    map->start = tsr_scratch(n, (size_t)(out + 1) * sizeof *map->start);
-    map->index = tsr_scratch(n, (size_t)terms * sizeof *map->index);
-    map->weight = tsr_scratch(n, (size_t)terms * sizeof *map->weight);
-    if (!map->start || !map->index || !map->weight) return false;
-    map->start[0] = 0;
-    if (out > 0) map->start[1] = 0;
+    map->start = take(n, (size_t)(out + 1) * sizeof *map->start);
+    map->index = take(n, (size_t)terms * sizeof *map->index);
+    map->place = take(n, (size_t)terms * sizeof *map->place);
+    map->weight = take(n, (size_t)terms * sizeof *map->weight);
+    if (!map->start || !map->index || !map->place || !map->weight) return false;
+    memset(map->start, 0, (size_t)(out + 1) * sizeof *map->start);
     return true;
+}
+
+bool tsr_axis_map_new(tsr_node *n, tsr_axis_map *map, int64_t in, int64_t out, int64_t terms)
+{
+    return new_map(n, tsr_save, map, in, out, terms);
 }
 
 void tsr_axis_map_add(tsr_axis_map *map, int64_t index, double weight)
 {
     const int64_t k = map->start[map->filled + 1]++;
     map->index[k] = index;
+    map->place[k] = k - map->start[map->filled];
     map->weight[k] = (tsr_real)weight;
+    if (map->places < map->place[k] + 1) map->places = map->place[k] + 1;
 }
 
 void tsr_axis_map_end(tsr_axis_map *map)
@@ -28,171 +40,258 @@ void tsr_axis_map_end(tsr_axis_map *map)
 }
 
 /* A counting sort by index; terms of one index stay in order. */
-static bool transpose(tsr_node *n, tsr_axis_map *map)
+static bool transpose(tsr_node *n, const tsr_axis_map *old, tsr_axis_map *map)
 {
-    const tsr_axis_map old = *map;
-    const int64_t terms = old.start[old.out];
-    if (!tsr_axis_map_new(n, map, old.out, old.in, terms)) return false;
-    memset(map->start, 0, (size_t)(old.in + 1) * sizeof *map->start);
-    for (int64_t k = 0; k < terms; k++) map->start[old.index[k] + 1]++;
-    for (int64_t i = 0; i < old.in; i++) map->start[i + 1] += map->start[i];
-    for (int64_t o = 0; o < old.out; o++)
-        for (int64_t k = old.start[o]; k < old.start[o + 1]; k++) {
-            const int64_t to = map->start[old.index[k]]++;
+    const int64_t terms = old->start[old->out];
+    if (!new_map(n, tsr_scratch, map, old->out, old->in, terms)) return false;
+    map->places = old->places;
+    for (int64_t k = 0; k < terms; k++) map->start[old->index[k] + 1]++;
+    for (int64_t i = 0; i < old->in; i++) map->start[i + 1] += map->start[i];
+    for (int64_t o = 0; o < old->out; o++)
+        for (int64_t k = old->start[o]; k < old->start[o + 1]; k++) {
+            const int64_t to = map->start[old->index[k]]++;
             map->index[to] = o;
-            map->weight[to] = old.weight[k];
+            map->place[to] = old->place[k];
+            map->weight[to] = old->weight[k];
         }
-    for (int64_t i = old.in; i > 0; i--) map->start[i] = map->start[i - 1]; /* each had moved to its end */
+    for (int64_t i = old->in; i > 0; i--) map->start[i] = map->start[i - 1]; /* each had moved to its end */
     map->start[0] = 0;
     return true;
 }
 
-bool tsr_transpose_maps(tsr_node *n, tsr_resampling *r)
+bool tsr_transpose_maps(tsr_node *n, const tsr_resampling *r, tsr_resampling *transposed)
 {
+    *transposed = *r;
     for (int axis = 0; axis < r->rank; axis++)
-        if (!transpose(n, &r->maps[axis])) return false;
+        if (!transpose(n, &r->maps[axis], &transposed->maps[axis])) return false;
     return true;
 }
 
-/* ---- the sums ------------------------------------------------------------------------------------------------------ */
+int64_t tsr_equal_results(const tsr_axis_map *map, int64_t o, int64_t end)
+{
+    const int64_t begin = map->start[o], count = map->start[o + 1] - begin;
+    int64_t equal = 1;
+    for (; o + equal < end; equal++) {
+        const int64_t other = map->start[o + equal];
+        if (map->start[o + equal + 1] - other != count) return equal;
+        for (int64_t k = 0; k < count; k++)
+            if (map->index[other + k] != map->index[begin + k] + equal || map->place[other + k] != map->place[begin + k] ||
+                map->weight[other + k] != map->weight[begin + k])
+                return equal;
+    }
+    return equal;
+}
 
-/* Channels and terms that are summed at a time: few enough channels to stay in the nearest cache, few enough
- * terms that rounding errors of long sums (a global average over a minute of sound) do not pile up. */
-enum { CHANNELS = 64, TERMS = 64, NARROW = 8 };
+/* ---- walking the boxes --------------------------------------------------------------------------------------------- */
 
-typedef struct resample_job {
+/* The results along the last axis are cut in segments, and of each the places that it sees are known. */
+typedef struct walk {
     const tsr_resampling *r;
-    int64_t stride[TSR_MAX_RANK]; /* of the input's mapped axes */
-    int64_t inputs, results;      /* places of one image */
-    bool selects;                 /* each result is one input value */
-    const tsr_real *x;
-    tsr_real *y;
-} resample_job;
+    const tsr_box_visit *visit;
+    int64_t segment, segments, rows; /* results of a segment; segments of a row; rows of an image */
+    int64_t grain, most_lines, most_room;
+    int64_t *low, *high;
+    tsr_box_line *lines;
+    tsr_real *room;
+} walk;
 
-/* One result, some of its channels. */
-typedef struct resample_target {
-    const int64_t *at; /* its place along each mapped axis */
-    tsr_real *total;
-    int64_t width;
-} resample_target;
-
-/* The terms begin ... end - 1 of a result along the innermost axis, all to be multiplied by `weight`. */
-typedef struct term_line {
-    const tsr_axis_map *map;
-    int64_t begin, end, stride;
-    const tsr_real *x;
-    tsr_real weight;
-} term_line;
-
-/* For channels too few to be worth loops over them. */
-static void add_narrow(const term_line *t, tsr_real *total, int64_t width)
+/* The lines of a box from `axis` on, each of which begins as `line` does; returns the end of the list. */
+static tsr_box_line *add_lines(const tsr_resampling *r, const int64_t *at, int axis, tsr_box_line line, tsr_box_line *end)
 {
-    for (int64_t c = 0; c < width; c++) {
-        double sum = 0;
-        for (int64_t k = t->begin; k < t->end; k++)
-            sum += (double)t->map->weight[k] * (double)t->x[t->map->index[k] * t->stride + c];
-        total[c] += (tsr_real)((double)t->weight * sum);
+    const tsr_axis_map *map = &r->maps[axis];
+    line.from *= map->in;
+    line.place *= map->places;
+    if (axis == r->rank - 1) {
+        line.from *= r->channels;
+        *end = line;
+        return end + 1;
     }
+    for (int64_t k = map->start[at[axis]]; k < map->start[at[axis] + 1]; k++) {
+        const tsr_box_line next = {line.from + map->index[k], line.place + map->place[k], line.weight * map->weight[k]};
+        end = add_lines(r, at, axis + 1, next, end);
+    }
+    return end;
 }
 
-static void add_two(const term_line *t, tsr_real *restrict total, int64_t width)
+static void walk_body(void *user, int64_t begin, int64_t end)
 {
-    const int64_t *index = t->map->index + t->begin;
-    const tsr_real *a = t->x + index[0] * t->stride, *b = t->x + index[1] * t->stride;
-    const tsr_real u = t->weight * t->map->weight[t->begin], v = t->weight * t->map->weight[t->begin + 1];
-    for (int64_t c = 0; c < width; c++) total[c] += u * a[c] + v * b[c];
-}
-
-static void add_many(const term_line *t, tsr_real *restrict total, int64_t width)
-{
-    const tsr_axis_map *map = t->map;
-    for (int64_t k = t->begin; k < t->end;) {
-        tsr_real sum[CHANNELS];
-        const int64_t stop = t->end - k < TERMS ? t->end : k + TERMS;
-        const tsr_real *from = t->x + map->index[k] * t->stride;
-        tsr_real w = map->weight[k];
-        for (int64_t c = 0; c < width; c++) sum[c] = w * from[c];
-        for (k++; k < stop; k++) {
-            from = t->x + map->index[k] * t->stride;
-            w = map->weight[k];
-            for (int64_t c = 0; c < width; c++) sum[c] += w * from[c];
+    const walk *w = user;
+    const tsr_resampling *r = w->r;
+    const tsr_axis_map *last = &r->maps[r->rank - 1];
+    const int64_t piece = begin / w->grain;
+    tsr_box_line *lines = w->lines + piece * w->most_lines;
+    for (int64_t item = begin; item < end; item++) {
+        const int64_t segment = item % w->segments, place = item / w->segments;
+        int64_t at[TSR_MAX_RANK], rest = place % w->rows;
+        for (int i = r->rank - 2; i >= 0; i--) {
+            at[i] = rest % r->maps[i].out;
+            rest /= r->maps[i].out;
         }
-        for (int64_t c = 0; c < width; c++) total[c] += t->weight * sum[c];
+        tsr_box_row row = {.map = last, .line = lines, .channels = r->channels, .begin = segment * w->segment,
+                           .low = w->low[segment], .high = w->high[segment], .room = w->room + piece * w->most_room};
+        row.end = row.begin + w->segment < last->out ? row.begin + w->segment : last->out;
+        row.to = (place * last->out + row.begin) * r->channels;
+        row.lines = add_lines(r, at, 0, (tsr_box_line){place / w->rows, 0, 1}, lines) - lines;
+        w->visit->row(w->visit, &row);
     }
 }
 
-/* Adds weight * the terms of the axes from `axis` on. */
-static void add_terms(const resample_job *job, const resample_target *to, int axis, const tsr_real *x,
-                      tsr_real weight)
+/* What the segments see, and the memory that they need. */
+static bool find_segments(tsr_node *n, walk *w)
 {
-    const tsr_axis_map *map = &job->r->maps[axis];
-    const int64_t begin = map->start[to->at[axis]], end = map->start[to->at[axis] + 1],
-                  stride = job->stride[axis];
-    if (axis + 1 < job->r->rank) {
-        for (int64_t k = begin; k < end; k++)
-            add_terms(job, to, axis + 1, x + map->index[k] * stride, weight * map->weight[k]);
-        return;
-    }
-    const term_line line = {map, begin, end, stride, x, weight};
-    if (to->width < NARROW) add_narrow(&line, to->total, to->width);
-    else if (end - begin == 2) add_two(&line, to->total, to->width);
-    else add_many(&line, to->total, to->width);
-}
-
-static void resample_one(const resample_job *job, const tsr_real *x, const int64_t *at, tsr_real *y)
-{
-    const int64_t channels = job->r->channels;
-    if (job->selects) {
-        for (int i = 0; i < job->r->rank; i++) x += job->r->maps[i].index[at[i]] * job->stride[i];
-        memcpy(y, x, (size_t)channels * sizeof *y);
-        return;
-    }
-    memset(y, 0, (size_t)channels * sizeof *y);
-    for (int64_t c = 0; c < channels; c += CHANNELS) {
-        const int64_t width = channels - c < CHANNELS ? channels - c : CHANNELS;
-        add_terms(job, &(resample_target){at, y + c, width}, 0, x + c, 1);
-    }
-}
-
-static void resample_body(void *user, int64_t begin, int64_t end)
-{
-    const resample_job *job = user;
-    const tsr_resampling *r = job->r;
-    int64_t at[TSR_MAX_RANK], rest = begin % job->results;
-    for (int i = r->rank - 1; i >= 0; i--) {
-        at[i] = rest % r->maps[i].out;
-        rest /= r->maps[i].out;
-    }
-    for (int64_t place = begin; place < end; place++) {
-        const int64_t image = place / job->results;
-        resample_one(job, job->x + image * job->inputs * r->channels, at, job->y + place * r->channels);
-        for (int i = r->rank - 1; i >= 0; i--) {
-            if (++at[i] < r->maps[i].out) break;
-            at[i] = 0;
+    const tsr_axis_map *last = &w->r->maps[w->r->rank - 1];
+    const tsr_box_visit *v = w->visit;
+    const int64_t of_inputs = v->of_inputs + (w->most_lines > 1 ? v->of_lines : 0);
+    w->low = tsr_scratch(n, (size_t)w->segments * 2 * sizeof *w->low);
+    if (!w->low) return false;
+    w->high = w->low + w->segments;
+    for (int64_t s = 0; s < w->segments; s++) {
+        const int64_t end = (s + 1) * w->segment < last->out ? (s + 1) * w->segment : last->out;
+        const int64_t begin = last->start[s * w->segment];
+        w->low[s] = w->high[s] = begin < last->start[end] ? last->index[begin] : 0;
+        for (int64_t k = begin; k < last->start[end]; k++) {
+            if (last->index[k] < w->low[s]) w->low[s] = last->index[k];
+            if (last->index[k] >= w->high[s]) w->high[s] = last->index[k] + 1;
         }
+        const int64_t room = (w->high[s] - w->low[s]) * of_inputs + w->segment * v->of_results;
+        if (room * w->r->channels > w->most_room) w->most_room = room * w->r->channels;
     }
-}
-
-static bool is_selection(const tsr_axis_map *map)
-{
-    for (int64_t o = 0; o < map->out; o++)
-        if (map->start[o + 1] != o + 1 || map->weight[o] != 1) return false;
     return true;
 }
 
-void tsr_resample(tsr_context *ctx, const tsr_resampling *r, const tsr_real *x, tsr_real *y)
+static void visit_rows(tsr_node *n, const tsr_resampling *r, const tsr_box_visit *visit)
 {
-    resample_job job = {.r = r, .inputs = 1, .results = 1, .selects = true, .x = x, .y = y};
-    double terms = 1; /* of one result, on average */
-    for (int i = r->rank - 1; i >= 0; i--) {
+    const tsr_axis_map *last = &r->maps[r->rank - 1];
+    walk w = {.r = r, .visit = visit, .rows = 1, .most_lines = 1};
+    double terms = 1; /* of a box */
+    for (int i = 0; i < r->rank; i++) {
         const tsr_axis_map *map = &r->maps[i];
-        job.stride[i] = job.inputs * r->channels;
-        job.inputs *= map->in;
-        job.results *= map->out;
-        job.selects = job.selects && is_selection(map);
-        if (map->out > 0) terms *= (double)map->start[map->out] / (double)map->out;
+        if (map->out == 0) return;
+        terms *= (double)map->start[map->out] / (double)map->out;
+        if (map == last) break;
+        int64_t most = 0;
+        for (int64_t o = 0; o < map->out; o++)
+            if (map->start[o + 1] - map->start[o] > most) most = map->start[o + 1] - map->start[o];
+        w.rows *= map->out;
+        w.most_lines *= most;
     }
-    if (job.results == 0 || r->channels == 0) return;
-    const double cost = (1 + terms) * ((double)r->channels + 8);
-    tsr_parallel(ctx, r->batch * job.results, tsr_grain(cost), resample_body, &job);
+    const double cost = (1 + terms) * (double)(r->channels + 8);
+    w.segment = tsr_grain(cost) < last->out ? tsr_grain(cost) : last->out;
+    w.segments = (last->out - 1) / w.segment + 1;
+    if (r->batch == 0 || r->channels == 0 || !find_segments(n, &w)) return;
+    const int64_t items = r->batch * w.rows * w.segments;
+    w.grain = tsr_grain_of_few(items, cost * (double)w.segment);
+    const size_t pieces = (size_t)((items - 1) / w.grain + 1);
+    w.lines = tsr_scratch(n, pieces * (size_t)w.most_lines * sizeof *w.lines);
+    w.room = tsr_scratch(n, pieces * (size_t)w.most_room * sizeof *w.room);
+    if (w.lines && w.room) tsr_parallel(tsr_node_context(n), items, w.grain, walk_body, &w);
+}
+
+/* ---- sums ---------------------------------------------------------------------------------------------------------- */
+
+/* Some terms of a sum: at most MOST at a time, and with a sum of their own where they are more than TERMS, so that
+ * rounding errors of long sums (a global average over a minute of sound) do not pile up. */
+enum { MOST = 4, TERMS = 64 };
+
+typedef struct terms {
+    int count;
+    const tsr_real *from[MOST];
+    tsr_real weight[MOST];
+} terms;
+
+/* out = the sum of the terms, the first of which may be out. */
+static TSR_INLINE void add_up(const terms *t, int64_t n, tsr_real *out)
+{
+    const tsr_real *a = t->from[0], *b = t->from[1], *c = t->from[2], *d = t->from[3];
+    const tsr_real p = t->weight[0], q = t->weight[1], r = t->weight[2], s = t->weight[3];
+    switch (t->count) {
+    case 1:
+        TSR_INDEPENDENT
+        for (int64_t i = 0; i < n; i++) out[i] = p * a[i];
+        break;
+    case 2:
+        TSR_INDEPENDENT
+        for (int64_t i = 0; i < n; i++) out[i] = p * a[i] + q * b[i];
+        break;
+    case 3:
+        TSR_INDEPENDENT
+        for (int64_t i = 0; i < n; i++) out[i] = p * a[i] + q * b[i] + r * c[i];
+        break;
+    default:
+        TSR_INDEPENDENT
+        for (int64_t i = 0; i < n; i++) out[i] = (p * a[i] + q * b[i]) + (r * c[i] + s * d[i]);
+    }
+}
+
+static TSR_INLINE void add_term(terms *t, const tsr_real *from, tsr_real weight, int64_t n, tsr_real *out)
+{
+    if (t->count == MOST) {
+        add_up(t, n, out);
+        *t = (terms){.count = 1, .from = {out}, .weight = {1}};
+    }
+    t->from[t->count] = from;
+    t->weight[t->count++] = weight;
+}
+
+/* The lines' sum, from place `low` on, in the row's memory. */
+static TSR_INLINE void sum_lines(const tsr_box_visit *visit, const tsr_box_row *row, tsr_real *out)
+{
+    const int64_t first = row->low * row->channels, n = (row->high - row->low) * row->channels;
+    terms t = {0};
+    for (int64_t l = 0; l < row->lines; l++) {
+        const tsr_real *x = visit->x + row->line[l].from + first;
+        if (!visit->squares) add_term(&t, x, row->line[l].weight, n, out);
+        else if (l == 0)
+            for (int64_t i = 0; i < n; i++) out[i] = x[i] * x[i];
+        else
+            for (int64_t i = 0; i < n; i++) out[i] += x[i] * x[i];
+    }
+    if (!visit->squares) add_up(&t, n, out);
+}
+
+static TSR_PER_LEVEL(tsr_box_visitor, sum_row, (const tsr_box_visit *visit, const tsr_box_row *row), (visit, row))
+{
+    const tsr_axis_map *map = row->map;
+    const int64_t channels = row->channels;
+    const bool one = row->lines == 1 && !visit->squares;
+    tsr_real *part = row->room, *sums = part + channels;
+    const tsr_real *x = one ? visit->x + row->line->from + row->low * channels : sums;
+    const tsr_real factor = one ? row->line->weight : 1;
+    if (row->lines > 0 && !one) sum_lines(visit, row, sums);
+    for (int64_t o = row->begin, equal; o < row->end; o += equal) {
+        tsr_real *y = visit->out + row->to + (o - row->begin) * channels;
+        const int64_t begin = map->start[o], end = row->lines > 0 ? map->start[o + 1] : begin;
+        const tsr_real *from = x + (end > begin ? map->index[begin] - row->low : 0) * channels;
+        equal = end - begin > TERMS ? 1 : tsr_equal_results(map, o, row->end);
+        const int64_t n = equal * channels;
+        if (end == begin) memset(y, 0, (size_t)n * sizeof *y);
+        else if (end == begin + 1 && factor * map->weight[begin] == 1) memcpy(y, from, (size_t)n * sizeof *y);
+        else
+            for (int64_t k = begin; k < end;) {
+                terms t = {0};
+                tsr_real *out = k == begin ? y : part;
+                for (const int64_t stop = end - k < TERMS ? end : k + TERMS; k < stop; k++)
+                    add_term(&t, x + (map->index[k] - row->low) * channels, factor * map->weight[k], n, out);
+                add_up(&t, n, out);
+                if (out == part) add_up(&(terms){2, {y, part}, {1, 1}}, n, y);
+            }
+    }
+    if (visit->finish) visit->finish(visit, row);
+}
+
+void tsr_visit_boxes(tsr_node *n, const tsr_resampling *r, const tsr_box_visit *visit)
+{
+    tsr_box_visit v = *visit;
+    if (!v.row) {
+        v.row = sum_row[tsr_node_context(n)->kernels->level];
+        v.of_results = 1;
+        v.of_inputs = v.squares;
+        v.of_lines = !v.squares;
+    }
+    visit_rows(n, r, &v);
+}
+
+void tsr_resample(tsr_node *n, const tsr_resampling *r, const tsr_real *x, tsr_real *y)
+{
+    tsr_visit_boxes(n, r, &(tsr_box_visit){.x = x, .out = y});
 }

@@ -4,11 +4,6 @@
 /* x [N, S..., C] to new S: result i is centred at (i + 1/2) S / S' - 1/2 in the input's own count. Nearest
  * takes the value at floor(i S / S'), linear those at both sides of the centre, by their nearness; beyond the
  * edge, the edge. */
-typedef struct upsampling {
-    int64_t size[3]; /* S' */
-    bool linear;
-} upsampling;
-
 static void fill_nearest(tsr_axis_map *map)
 {
     for (int64_t o = 0; o < map->out; o++) {
@@ -32,28 +27,11 @@ static void fill_linear(tsr_axis_map *map)
     }
 }
 
-static bool make_maps(tsr_node *n, const upsampling *u, tsr_resampling *r)
-{
-    const tsr_shape shape = tsr_shape_of(tsr_input(n, 0));
-    *r = (tsr_resampling){
-        .rank = shape.rank - 2, .batch = shape.dims[0], .channels = shape.dims[shape.rank - 1]};
-    for (int i = 0; i < r->rank; i++) {
-        tsr_axis_map *map = &r->maps[i];
-        if (!tsr_axis_map_new(n, map, shape.dims[i + 1], u->size[i], 2 * u->size[i])) return false;
-        if (u->linear) fill_linear(map);
-        else fill_nearest(map);
-    }
-    return true;
-}
-
 static void upsample_backward(tsr_node *n)
 {
-    tsr_resampling r;
+    tsr_resampling back;
     tsr_real *gx = tsr_gradient(n, 0);
-    if (!gx || tsr_size(tsr_input(n, 0)) == 0 || !make_maps(n, tsr_saved(n), &r) ||
-        !tsr_transpose_maps(n, &r))
-        return;
-    tsr_resample(tsr_node_context(n), &r, tsr_data(tsr_cotangent(n)), gx);
+    if (gx && tsr_transpose_maps(n, tsr_saved(n), &back)) tsr_resample(n, &back, tsr_data(tsr_cotangent(n)), gx);
 }
 
 static const tsr_op upsample_op = {.name = "upsample", .backward = upsample_backward};
@@ -61,8 +39,8 @@ static const tsr_op upsample_op = {.name = "upsample", .backward = upsample_back
 tsr_tensor *tsr_upsample(tsr_tensor *x, const tsr_upsample_options *options)
 {
     tsr_node *n = tsr_begin(&upsample_op, TSR_INPUTS(x));
-    upsampling *u = tsr_save(n, sizeof *u);
-    if (!u) return tsr_end(n);
+    tsr_resampling *r = tsr_save(n, sizeof *r);
+    if (!r) return tsr_end(n);
     const tsr_shape in = tsr_shape_of(x);
     const int spatial = in.rank - 2;
     tsr_shape out = in;
@@ -70,7 +48,6 @@ tsr_tensor *tsr_upsample(tsr_tensor *x, const tsr_upsample_options *options)
         return tsr_reject(n, "input %s, expected [N, S..., C] with one to three spatial axes",
                           tsr_shape_text(in).text);
     if (!options) return tsr_reject(n, "options with a size are required");
-    u->linear = options->linear;
     for (int i = 0; i < 3; i++) {
         const int64_t size = options->size[i];
         if (i >= spatial && size != 0)
@@ -81,11 +58,15 @@ tsr_tensor *tsr_upsample(tsr_tensor *x, const tsr_upsample_options *options)
             return tsr_reject(n, "size %lld for spatial axis %d, expected 1 or more", (long long)size, i);
         if (in.dims[i + 1] == 0)
             return tsr_reject(n, "spatial axis %d of input %s is empty", i, tsr_shape_text(in).text);
-        u->size[i] = out.dims[i + 1] = size;
+        out.dims[i + 1] = size;
     }
-    tsr_resampling r;
-    tsr_real *y = tsr_output(n, out);
-    if (tsr_size(tsr_result(n)) > 0 && make_maps(n, u, &r))
-        tsr_resample(tsr_node_context(n), &r, tsr_data(x), y);
+    tsr_real *y = tsr_output(n, out); /* first: where it is too large, that is the error */
+    *r = (tsr_resampling){.rank = spatial, .batch = in.dims[0], .channels = in.dims[in.rank - 1]};
+    for (int i = 0; i < spatial && y; i++) {
+        if (!tsr_axis_map_new(n, &r->maps[i], in.dims[i + 1], out.dims[i + 1], 2 * out.dims[i + 1])) return tsr_end(n);
+        if (options->linear) fill_linear(&r->maps[i]);
+        else fill_nearest(&r->maps[i]);
+    }
+    if (y) tsr_resample(n, r, tsr_data(x), y);
     return tsr_end(n);
 }

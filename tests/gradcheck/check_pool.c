@@ -1,4 +1,4 @@
-/* Gradient checks of ops/pool.c, unpool.c and adaptive_pool.c. */
+/* Gradient checks of ops/pool.c, max_pool.c and unpool.c. */
 #include "tests/gradcheck/gradcheck.h"
 
 static tsr_pool_options options;

@@ -116,6 +116,54 @@ TEST(batch_norm_has_the_bits_of_its_activation_as_an_op_after_it)
     CHECK(tsr_close(ctx) == 0);
 }
 
+/* Enough rows for several pieces, and channels that are no multiple of a vector. */
+TEST(batch_norm_undoes_relu_to_the_bit)
+{
+    tsr_context *ctx = tsr_open(NULL);
+    tsr_tensor *x = tsr_watch(normal(ctx, TSR_SHAPE(30, 40, 21))), *g[2];
+    const tsr_batch_norm_state state = {.scale = tsr_watch(normal(ctx, TSR_SHAPE(21))), .shift = normal(ctx, TSR_SHAPE(21))};
+    for (int i = 0; i < 2; i++) {
+        tsr_zero_grad(state.scale);
+        g[i] = gradient_of(i == 0 ? tsr_relu(tsr_batch_norm(x, &state, NULL))
+                                  : tsr_batch_norm(x, &state, &(tsr_norm_options){.activation = TSR_RELU}), x);
+        CHECK(finite(g[i]));
+    }
+    CHECK(memcmp(tsr_data(g[0]), tsr_data(g[1]), (size_t)tsr_size(x) * sizeof(tsr_real)) == 0);
+    CHECK(tsr_close(ctx) == 0);
+}
+
+/* What values are measured from is the worst choice here. */
+TEST(normalisations_bear_a_first_value_far_away)
+{
+    tsr_context *ctx = tsr_open(NULL);
+    tsr_tensor *x = normal(ctx, TSR_SHAPE(1, 20000, 1));
+    tsr_real *values = tsr_write(x);
+    values[0] = -300;
+    double mean = 0, var = 0;
+    for (int i = 0; i < 20000; i++) mean += (double)values[i] / 20000;
+    for (int i = 0; i < 20000; i++) var += ((double)values[i] - mean) * ((double)values[i] - mean) / 20000;
+    const tsr_norm_options exact = {.eps = TSR_ZERO};
+    for (int64_t i = 1; i < 20000; i += 999) {
+        const double expected = ((double)values[i] - mean) / sqrt(var);
+        CHECK_NEAR(at(tsr_batch_norm(x, NULL, &exact), i), expected, 2e-6);
+        CHECK_NEAR(at(tsr_layer_norm(x, NULL, NULL, &(tsr_norm_options){.eps = TSR_ZERO, .axes = 2}), i), expected, 2e-6);
+    }
+    CHECK(tsr_close(ctx) == 0);
+}
+
+/* A power next to 0.75 goes another way. */
+TEST(lrn_of_the_usual_power_is_that_of_any)
+{
+    tsr_context *ctx = tsr_open(NULL);
+    tsr_tensor *x = tsr_watch(tsr_mul_scalar(normal(ctx, TSR_SHAPE(50, 37)), 30));
+    for (double alpha = 1e-4; alpha < 200; alpha *= 10) {
+        tsr_tensor *y = tsr_lrn(x, &(tsr_lrn_options){.alpha = alpha, .k = 0.3});
+        tsr_tensor *other = tsr_lrn(x, &(tsr_lrn_options){.alpha = alpha, .k = 0.3, .beta = 0.7500002});
+        for (int64_t i = 0; i < tsr_size(x); i++) CHECK_NEAR(at(y, i) / at(other, i), 1, 8e-6);
+    }
+    CHECK(tsr_close(ctx) == 0);
+}
+
 TEST(l2_normalize_keeps_tiny_and_huge_vectors_in_range)
 {
     tsr_context *ctx = tsr_open(NULL);

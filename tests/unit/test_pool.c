@@ -192,6 +192,71 @@ TEST(lp_pool_is_finite_at_zero_and_for_large_values)
     tsr_close(ctx);
 }
 
+TEST(lp_pool_of_small_values_and_of_what_never_fires)
+{
+    tsr_context *ctx = tsr_open(NULL);
+    const double small = sizeof(tsr_real) == 8 ? 1e-200 : 1e-25;
+    tsr_tensor *x = line(ctx, 6, (tsr_real[]){(tsr_real)(3 * small), (tsr_real)(4 * small), 0, 0, 3, -4});
+    tsr_tensor *y = tsr_lp_pool(x, POOL(.kernel = {2}));
+    const tsr_real *p = tsr_data(y);
+    CHECK_NEAR((double)p[0] / small, 5, 1e-5);
+    CHECK(p[1] == 0 && fabs((double)p[2] - 5) < 1e-6);
+    CHECK(tsr_backward_from(y, tsr_full(ctx, TSR_SHAPE(1, 3, 1), 1)));
+    const tsr_real *g = tsr_data(tsr_grad(x));
+    CHECK_NEAR(g[0], 0.6, 1e-6);
+    CHECK(g[2] == 0 && g[3] == 0);
+    CHECK_NEAR(g[5], -0.8, 1e-6);
+    tsr_close(ctx);
+}
+
+/* More places than a byte can number, in one and two axes. */
+TEST(max_pool_remembers_places_in_large_windows)
+{
+    tsr_context *ctx = tsr_open(NULL);
+    const tsr_shape shapes[] = {TSR_SHAPE(2, 20, 17, 5), TSR_SHAPE(2, 340, 5)};
+    for (int i = 0; i < 2; i++) {
+        tsr_tensor *x = tsr_watch(tsr_normal(ctx, shapes[i], 0, 1, 4));
+        const tsr_pool_options *options = i == 0 ? POOL(.kernel = {20, 17}) : POOL(.kernel = {340});
+        tsr_tensor *where = tsr_max_pool_indices(x, options);
+        CHECK(tsr_backward_from(tsr_max_pool(x, options), tsr_full(ctx, tsr_shape_of(where), 1)));
+        double sum = 0;
+        for (int64_t k = 0; k < tsr_size(x); k++) sum += (double)tsr_data(tsr_grad(x))[k];
+        CHECK_NEAR(sum, 10, 1e-6);
+        for (int64_t k = 0; k < 10; k++)
+            CHECK_EQUAL(tsr_data(tsr_grad(x))[(k / 5 * 340 + (int64_t)tsr_data(where)[k]) * 5 + k % 5], 1);
+    }
+    CHECK(!tsr_error(ctx));
+    tsr_close(ctx);
+}
+
+/* Long enough to be cut in segments, whose windows reach into each other. */
+TEST(pooling_of_long_lines_is_that_of_its_windows)
+{
+    enum { LENGTH = 30000 };
+    static double shares[2 * LENGTH];
+    tsr_context *ctx = tsr_open(NULL);
+    const tsr_pool_options *options =
+        POOL(.kernel = {2, 3}, .stride = {1, 1}, .padding = {TSR_ZERO, 1}, .exclude_padding = true);
+    tsr_tensor *x = tsr_watch(tsr_normal(ctx, TSR_SHAPE(1, 2, LENGTH, 1), 0, 1, 4)), *y = tsr_max_pool(x, options);
+    const tsr_real *values = tsr_data(x), *mean = tsr_data(tsr_avg_pool(x, options));
+    for (int i = 0; i < LENGTH; i++) {
+        double sum = 0;
+        const int begin = i > 0 ? i - 1 : 0, end = i + 2 < LENGTH ? i + 2 : LENGTH;
+        int first = begin;
+        for (int k = begin; k < end; k++)
+            for (int at = k; at < 2 * LENGTH; at += LENGTH) {
+                sum += (double)values[at];
+                if (values[at] > values[first]) first = at;
+            }
+        CHECK_EQUAL(tsr_data(y)[i], values[first]);
+        CHECK_NEAR(mean[i], sum / (2 * (end - begin)), 1e-6);
+        shares[first]++;
+    }
+    CHECK(tsr_backward_from(y, tsr_full(ctx, tsr_shape_of(y), 1)));
+    for (int i = 0; i < 2 * LENGTH; i++) CHECK_EQUAL(tsr_data(tsr_grad(x))[i], shares[i]);
+    tsr_close(ctx);
+}
+
 TEST(max_unpool_undoes_max_pool)
 {
     tsr_context *ctx = tsr_open(NULL);
