@@ -48,7 +48,7 @@ endif
 
 objects = $(patsubst %.c,$(OBJ)/%.o,$(1))
 
-.PHONY: all run build-tests test test-long gradcheck bench fuzz clean help compare-flags
+.PHONY: all run build-tests test test-long gradcheck bench bench-peers fuzz clean help compare-flags
 .DELETE_ON_ERROR:
 
 all: $(LIB) $(APPS:%=$(OUT)/%)
@@ -106,6 +106,15 @@ bench: $(OUT)/bench
 	@$(OUT)/bench --threads 1
 	@$(OUT)/bench
 
+# Beside PyTorch, where a Python has it. ROUNDS=n, ONLY=part of a name, PEERS=further options of peers.py.
+ROUNDS ?= 1
+bench-peers: $(OUT)/bench
+	@for python in python3 /usr/bin/python3; do \
+	    if $$python -c 'import torch' 2>/dev/null; then \
+	        exec $$python tests/bench/peers.py $(OUT)/bench --rounds $(ROUNDS) --only="$(ONLY)" $(PEERS); \
+	    fi; \
+	done; echo 'bench-peers: no Python here has PyTorch, so there is nothing to compare with'
+
 $(OUT)/bench: $(call objects,$(wildcard tests/bench/*.c)) $(LIB)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
@@ -132,7 +141,8 @@ help:
 	@echo 'make run DATA=dir  the same on a folder with one folder of pictures per person'
 	@echo 'make test          all tests, float and double; make test-long: the slow loops too'
 	@echo 'make gradcheck     the gradient checks as a table: op, inputs, worst error'
-	@echo 'make bench         speed of the inner loops'
+	@echo 'make bench         speed of kernels and of whole training steps, with one thread and with all'
+	@echo 'make bench-peers   the same beside PyTorch, if it is installed; ROUNDS=3 ONLY=name (about six minutes a round)'
 	@echo 'make fuzz          needs clang; FUZZ_SECONDS=60 each'
 	@echo 'make clean         removes $(BUILD)/'
 	@echo 'REAL=double        the same sources in double precision, in $(BUILD)/double'

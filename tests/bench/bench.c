@@ -144,7 +144,7 @@ static void print_result(const bench_run *run, const options *o, double seconds)
         if (whole) print_tsv(&t, "MB", seconds, memory);
         return;
     }
-    printf("%-30s %11.4f %10.1f %-8s %4.0f %% of %-9s %8.1f", w->name, 1e3 * seconds, w->unit ? rate : gflops,
+    printf("%-30s %11.4f %10.1f %-8s %4.0f %% of %-9s %8.2f", w->name, 1e3 * seconds, w->unit ? rate : gflops,
            w->unit ? w->unit : "GFLOP/s", 100 * (bytes ? rate : gflops) / limit, bytes ? "bandwidth" : "peak",
            (double)tsr_statistics_of(run->ctx).peak_bytes / (1 << 20));
     if (whole) printf(" (process %.0f)", memory);
