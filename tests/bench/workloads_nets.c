@@ -39,12 +39,12 @@ static void prepare_gatys(bench_run *run)
     tsr_context *ctx = run->ctx;
     run->model = tsr_model_new(ctx);
     tsr_freeze(run->model, "", true);
-    TSR_NO_GRAD(ctx) {
-        tsr_tensor *grams[STYLES];
+    tsr_tensor *grams[STYLES];
+    TSR_NO_GRAD(ctx) { /* one scope each: the activations of one picture at a time */
         features(run->model, tsr_uniform(ctx, shape, 0, 1, 1), grams);
         for (int i = 0; i < STYLES; i++) run->in[i] = tsr_keep(grams[i]);
-        run->in[5] = tsr_keep(features(run->model, tsr_uniform(ctx, shape, 0, 1, 2), grams));
     }
+    TSR_NO_GRAD(ctx) run->in[5] = tsr_keep(features(run->model, tsr_uniform(ctx, shape, 0, 1, 2), grams));
     tsr_model *picture = tsr_model_new(ctx);
     run->in[6] = tsr_parameter(picture, "image", tsr_uniform(ctx, shape, 0, 1, 3));
     run->optimizer = tsr_adam(picture, &(tsr_adam_options){.lr = 0.02});
