@@ -86,7 +86,7 @@ LEVEL_TARGET static void TILE_FINISH(const tsr_tile *t, const int vectors)
             LEVEL_JOIN(LEVEL, _activate)(t->activation, t->c + i * t->stride, vectors * TILE_LANES);
 }
 
-/* Copies of the body for each number of rows: half as wide, with a B to pack, with any factors; and with packed ones
+/* Copies of the body for each number of rows up to 6, and for all: half as wide, with a B to pack, with any factors; and with packed ones
  * for whole tiles. */
 #define TILE_CASE(n)                                                                                         \
     case n:                                                                                                  \
@@ -109,14 +109,18 @@ TILE_TARGET static void LEVEL_JOIN(LEVEL, _tile)(const tsr_tile *t)
         TILE_CASE(5)
         TILE_CASE(6)
 #if LEVEL_ROWS > 6
-        TILE_CASE(7)
-        TILE_CASE(8)
-        TILE_CASE(9)
-        TILE_CASE(10)
-        TILE_CASE(11)
-        TILE_CASE(12)
-        TILE_CASE(13)
-        TILE_CASE(14)
+        TILE_CASE(LEVEL_ROWS)
+    default: { /* in parts: a body for each number of rows would be much code for little */
+        tsr_tile part = *t;
+        part.rows = 6;
+        LEVEL_JOIN(LEVEL, _tile)(&part);
+        part.a += 6 * t->a_row;
+        part.c += 6 * t->stride;
+        part.rows = t->rows - 6;
+        part.b_copy = NULL;
+        LEVEL_JOIN(LEVEL, _tile)(&part);
+        return;
+    }
 #endif
     }
     if (t->bias || t->activation != TSR_NO_ACTIVATION) TILE_FINISH(t, narrow ? 1 : 2);

@@ -73,7 +73,7 @@ static void step_on_many(tsr_context *ctx, tsr_model *m, tsr_optimizer *opt, int
         tsr_tensor *loss = tsr_zeros(ctx, TSR_SCALAR);
         for (int i = 0; i < MANY; i++) {
             const int64_t size = 1 + i * i * i * 2;
-            char name[8];
+            char name[16];
             snprintf(name, sizeof name, "p%d", i);
             tsr_tensor *p = tsr_parameter(m, name, tsr_full(ctx, TSR_SHAPE(size), 1));
             tsr_tensor *g = tsr_sin(tsr_arange(ctx, i, i + (double)size, 1));
