@@ -1,4 +1,5 @@
-/* Runs the tests:  build/tests [--long] [--gradcheck] [--list] [--results FILE] [PART OF A NAME] */
+/* Runs the tests:  build/tests [--long] [--gradcheck] [--list] [--levels] [--results FILE] [PART OF A NAME] */
+#include "core/kernels/kernels.h"
 #include "tests/registry.h"
 #include "tests/test.h"
 
@@ -119,6 +120,10 @@ int main(int count, char **arguments)
 {
     const char *filter = "";
     bool with_long = false, only_gradcheck = false, list = false;
+    if (count == 2 && strcmp(arguments[1], "--levels") == 0) { /* the instruction sets that TSR_KERNELS can force here */
+        for (int i = 0; tsr_kernels_list(i); i++) puts(tsr_kernels_list(i)->name);
+        return 0;
+    }
     for (int i = 1; i < count; i++) {
         if (strcmp(arguments[i], "--long") == 0) with_long = true;
         else if (strcmp(arguments[i], "--gradcheck") == 0) only_gradcheck = true;

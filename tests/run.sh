@@ -1,14 +1,18 @@
 #!/bin/sh
-# Runs both builds' tests and adds up: a name that runs in both passes if it passes in both; one that was started and never
-# ended (a crash) has failed.    tests/run.sh BUILD-FOLDER [--long]
+# Runs both builds' tests, the float ones with the kernels of every instruction set that this CPU has, and adds up: a name
+# that runs several times passes if it always does; one that was started and never ended (a crash) has failed.
+#     tests/run.sh BUILD-FOLDER [--long]
 export ASAN_OPTIONS="${ASAN_OPTIONS:-allocator_may_return_null=1}" # asking for too much is tested
 export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}" # waiting threads leave the cores to others
 build=$1
 shift
 results=$build/test-results
 : > "$results"
-"$build/tests" --results "$results" "$@"
-echo "stop" >> "$results"
+for level in ${TSR_KERNELS:-$("$build/tests" --levels)}; do
+    echo "kernels: $level"
+    TSR_KERNELS=$level "$build/tests" --results "$results" "$@"
+    echo "stop" >> "$results"
+done
 "$build/double/tests" --results "$results" "$@"
 echo "stop" >> "$results"
 awk '
