@@ -142,10 +142,10 @@ static TSR_INLINE void row_sums(const tsr_real *z, int64_t classes, double *larg
         const int64_t end = whole - k < FEW * LANES ? whole : k + FEW * LANES;
         for (int j = 0; j < LANES; j++) lanes[j] = 0;
         for (; k < end; k += LANES)
-            for (int j = 0; j < LANES; j++) lanes[j] += tsr_exp_of(z[k + j] - most);
+            for (int j = 0; j < LANES; j++) lanes[j] += tsr_exp_below(z[k + j] - most);
         for (int j = 0; j < LANES; j++) sum += (double)lanes[j];
     }
-    for (int64_t k = whole; k < classes; k++) sum += (double)tsr_exp_of(z[k] - most);
+    for (int64_t k = whole; k < classes; k++) sum += (double)tsr_exp_below(z[k] - most);
     *largest = (double)most;
     *log_sum = log(sum);
 }
@@ -209,13 +209,13 @@ static TSR_LOOP(entropy_gradient_body)
         if (!at->counts[row]) {
             for (int64_t k = 0; k < classes; k++) out[k] = 0;
         } else if (at->by_index) {
-            for (int64_t k = 0; k < classes; k++) out[k] = (tsr_exp_of((z[k] - largest) - log_sum) - spread) * factor;
+            for (int64_t k = 0; k < classes; k++) out[k] = (tsr_exp_below((z[k] - largest) - log_sum) - spread) * factor;
             out[(int64_t)job->target[row]] -= keep * factor;
         } else {
             const tsr_real *restrict target = job->target + row * classes;
             const tsr_real all = (tsr_real)(row_sum(target, classes) * at->keep + at->spread * (double)classes);
             for (int64_t k = 0; k < classes; k++)
-                out[k] = (all * tsr_exp_of((z[k] - largest) - log_sum) - spread - keep * target[k]) * factor;
+                out[k] = (all * tsr_exp_below((z[k] - largest) - log_sum) - spread - keep * target[k]) * factor;
         }
     }
 }

@@ -1,9 +1,9 @@
 /* Element-wise work walks the values of a shape in order, in blocks. What lies in full shape is read where it is; an
  * input that broadcasts is laid out, a block at a time, in a buffer, where a pattern that returns (a bias) stays. So a
  * row function only ever sees plain arrays. */
-#include "core/kernels/functions.h"
 #include "ops/map_internal.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { BLOCK = 1024, AXES = TSR_MAX_RANK + 1 };
@@ -155,9 +155,6 @@ void tsr_map_add(tsr_map *map, const tsr_real *data, tsr_shape shape)
     map->shapes[map->count++] = shape;
 }
 
-static TSR_ROW(exp_distance, tsr_exp_of(a - b), a, b)
-static TSR_ROW(product, a * b, a, b)
-const tsr_row *const tsr_row_exp_distance = exp_distance, *const tsr_row_product = product;
 
 /* ---- map ------------------------------------------------------------------------------------------------------ */
 

@@ -52,8 +52,6 @@ typedef struct tsr_map {
 
 void tsr_map_add(tsr_map *map, const tsr_real *data, tsr_shape shape);
 
-/* Rows that several ops have: e^(a - b) and a * b. */
-extern const tsr_row *const tsr_row_exp_distance, *const tsr_row_product;
 /* By tsr_activation: y from x; the gradient of x from x (which they do not look at), y and g. */
 extern const tsr_row *const tsr_activation_rows[], *const tsr_deactivation_rows[];
 

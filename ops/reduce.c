@@ -209,6 +209,7 @@ tsr_tensor *tsr_var(tsr_tensor *x, const tsr_reduce_options *options)
 
 /* ---- logsumexp ------------------------------------------------------------------------------------------------ */
 
+static TSR_ROW(exp_distance, tsr_exp_of(x - largest), x, largest)
 static TSR_ROW(add_log, largest + tsr_log_of(sum), largest, sum)
 /* From the parts, since a large result holds too few digits of the sum. Of nothing but -infinity no value has a
  * share. */
@@ -238,7 +239,7 @@ tsr_tensor *tsr_logsumexp(tsr_tensor *x, const tsr_reduce_options *options)
     fold_largest(n, &map, r, 1, r->parts);
     for (int64_t i = 0; i < results; i++)
         if (!isfinite(r->parts[i])) r->parts[i] = 0; /* no distances from infinity */
-    tsr_map distances = map_of_input(n, tsr_row_exp_distance, 4, 0);
+    tsr_map distances = map_of_input(n, exp_distance, 4, 0);
     tsr_map_add(&distances, r->parts, r->kept);
     fold(n, &distances, r, 1, r->parts + results);
     tsr_map logs = {.row = add_log, .cost = 4, .shape = r->kept};

@@ -4,12 +4,14 @@
 
 enum { CHUNK = 1 << 16 }; /* values that go through all passes before the next: they stay in the cache */
 
+static TSR_ROW(exp_distance, tsr_exp_below(x - largest), x, largest)
+static TSR_ROW(product, y * g, y, g)
 static TSR_ROW(divide, e / sum, e, sum)
 static TSR_ROW(log_share, (x - largest) - log_sum, x, largest, log_sum)
 static TSR_ROW(logarithm, tsr_log_of(x), x)
 /* The last input is the row's sum of y g, or of g. */
 static TSR_ROW(softmax_gradient, y * (g - sum), y, g, sum)
-static TSR_ROW(log_softmax_gradient, g - tsr_exp_of(y) * sum, y, g, sum)
+static TSR_ROW(log_softmax_gradient, g - tsr_exp_below(y) * sum, y, g, sum)
 
 /* Some rows along the axis and what becomes of them. */
 typedef struct softmax_chunk {
@@ -37,7 +39,7 @@ static void compute(const softmax_chunk *c)
 {
     tsr_map map = map_of(c, NULL, c->x, NULL);
     fold(c, &map, true, c->first);
-    map = map_of(c, tsr_row_exp_distance, c->x, c->first);
+    map = map_of(c, exp_distance, c->x, c->first);
     if (c->log) {
         fold(c, &map, false, c->second);
         tsr_map logs = {.row = logarithm, .cost = 4, .shape = c->rows};
@@ -56,7 +58,7 @@ static void compute(const softmax_chunk *c)
 
 static void compute_gradient(const softmax_chunk *c)
 {
-    tsr_map map = map_of(c, c->log ? NULL : tsr_row_product, c->g, NULL);
+    tsr_map map = map_of(c, c->log ? NULL : product, c->g, NULL);
     tsr_map_add(&map, c->y, c->shape);
     fold(c, &map, false, c->first);
     map = map_of(c, c->log ? log_softmax_gradient : softmax_gradient, c->y, NULL);

@@ -139,3 +139,26 @@ TEST_FLOAT(functions_pow_has_libms_special_cases)
 }
 
 #endif
+
+/* Softmax against two terms in double, from equal logits to where a float has no share left; and -infinity. */
+TEST(softmax_has_shares_down_to_the_smallest_float)
+{
+    tsr_context *ctx = tsr_open(NULL);
+    enum { STEPS = 2000 };
+    double worst = 0;
+    TSR_SCOPE(ctx) {
+        tsr_tensor *x = tsr_zeros(ctx, TSR_SHAPE(STEPS, 2));
+        tsr_real *values = tsr_write(x);
+        for (int i = 0; i < STEPS; i++) values[2 * i + 1] = (tsr_real)(-0.043 * i); /* down to -86 */
+        const tsr_real *y = tsr_data(tsr_softmax(x, 1));
+        for (int i = 0; i < STEPS; i++) {
+            const double e = exp((double)values[2 * i + 1]), error = fabs((double)y[2 * i + 1] * (1 + e) / e - 1);
+            if (error > worst) worst = error;
+        }
+        CHECK(worst < 3e-7);
+        tsr_tensor *masked = tsr_softmax(tsr_values(ctx, TSR_SHAPE(3), (tsr_real[]){1, (tsr_real)-INFINITY, -200}), 0);
+        CHECK_EQUAL(tsr_data(masked)[0], 1);
+        CHECK_EQUAL(tsr_data(masked)[1], 0);
+    }
+    tsr_close(ctx);
+}
