@@ -112,6 +112,45 @@ static TSR_PER_LEVEL(tsr_box_visitor, max_row, (const tsr_box_visit *visit, cons
     } else if (visit->places) memcpy((place *)visit->places + row->to, y_at, (size_t)results * sizeof *y_at);
 }
 
+/* ---- without a way back: values only ----------------------------------------------------------------------- */
+
+static TSR_INLINE tsr_real above(tsr_real a, tsr_real x)
+{
+    return (x > a) | (x != x) ? x : a;
+}
+
+/* y = the largest of `count` places of x, `step` apart, or of y and these. */
+static TSR_INLINE void largest_values(const tsr_real *restrict x, int64_t step, int64_t count, bool more, int64_t n,
+                                      tsr_real *restrict y)
+{
+    const tsr_real *restrict b = x + step, *restrict c = b + step;
+    if (more)
+        for (int64_t i = 0; i < n; i++) y[i] = above(y[i], x[i]);
+    else if (count == 2)
+        for (int64_t i = 0; i < n; i++) y[i] = above(x[i], b[i]);
+    else if (count > 2)
+        for (int64_t i = 0; i < n; i++) y[i] = above(above(x[i], b[i]), c[i]);
+    else memcpy(y, x, (size_t)n * sizeof *y);
+    for (int64_t k = more ? 1 : 3; k < count; k++) {
+        const tsr_real *restrict d = x + k * step;
+        for (int64_t i = 0; i < n; i++) y[i] = above(y[i], d[i]);
+    }
+}
+
+static TSR_PER_LEVEL(tsr_box_visitor, max_values_row, (const tsr_box_visit *visit, const tsr_box_row *row), (visit, row))
+{
+    const tsr_axis_map *map = row->map;
+    for (int64_t o = row->begin, equal; o < row->end; o += equal) {
+        const int64_t first = map->index[map->start[o]], count = map->start[o + 1] - map->start[o];
+        equal = tsr_equal_results(map, o, row->end);
+        for (int64_t l = 0; l < row->lines; l++)
+            largest_values(visit->x + row->line[l].from + first * row->channels, row->channels, count, l > 0,
+                           equal * row->channels, visit->out + row->to + (o - row->begin) * row->channels);
+    }
+}
+
+/* ---- and back ----------------------------------------------------------------------------------------------- */
+
 /* What a window's gradient gives to its place `wanted`. */
 static TSR_INLINE tsr_real share(tsr_real g, place at, place wanted)
 {
@@ -167,8 +206,10 @@ static TSR_PER_LEVEL(tsr_box_visitor, share_row, (const tsr_box_visit *visit, co
 
 static void find(tsr_node *n, const tsr_pooling *p, tsr_real *y)
 {
-    const tsr_box_visit visit = {.row = max_row[tsr_node_context(n)->kernels->level], .of_results = 2, .of_lines = 2,
-                                 .x = tsr_data(tsr_input(n, 0)), .out = y, .bytes = p->bytes, .places = p->places};
+    const int level = tsr_node_context(n)->kernels->level;
+    tsr_box_visit visit = {.row = max_row[level], .of_results = 2, .of_lines = 2, .x = tsr_data(tsr_input(n, 0)), .out = y,
+                           .bytes = p->bytes, .places = p->places};
+    if (!visit.bytes && !visit.places) visit = (tsr_box_visit){.row = max_values_row[level], .x = visit.x, .out = y};
     tsr_visit_boxes(n, &p->boxes, &visit);
 }
 
