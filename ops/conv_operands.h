@@ -19,14 +19,11 @@ void tsr_conv_make_result(tsr_node *n, const tsr_conv_geometry *c, const tsr_con
 void tsr_conv_make_image(tsr_node *n, const tsr_conv_geometry *c, const tsr_conv_operands *o);
 void tsr_conv_make_weight(tsr_node *n, const tsr_conv_geometry *c, const tsr_conv_operands *o);
 
-/* The same two ways, for where products are no good: channels that have their own weights (depthwise.c), and
- * images of few channels, made by adding up products at the places where they belong (conv_scatter.c). */
-enum { TSR_FEW_CHANNELS = 8 }; /* of a group: fewer */
+/* The same for channels that have their own weights, where products are no good (depthwise.c). */
 bool tsr_conv_is_depthwise(const tsr_conv_geometry *c);
 void tsr_depthwise_result(tsr_node *n, const tsr_conv_geometry *c, const tsr_conv_operands *o);
 void tsr_depthwise_image(tsr_node *n, const tsr_conv_geometry *c, const tsr_conv_operands *o);
 void tsr_depthwise_weight(tsr_node *n, const tsr_conv_geometry *c, const tsr_conv_operands *o);
-void tsr_conv_scatter_image(tsr_node *n, const tsr_conv_geometry *c, const tsr_conv_operands *o);
 
 /* What arrives in a backward function, taken back through the activation; in scratch memory where there is
  * one. NULL: none. */

@@ -158,6 +158,5 @@ void tsr_conv_make_image(tsr_node *n, const tsr_conv_geometry *c, const tsr_conv
     tsr_count_work(n, tsr_conv_work(c));
     if (tsr_conv_is_depthwise(c)) tsr_depthwise_image(n, c, o);
     else if (tsr_winograd_fits(n, c)) tsr_winograd_image(n, c, o);
-    else if (c->in_channels / c->groups < TSR_FEW_CHANNELS) tsr_conv_scatter_image(n, c, o);
     else gather_image(n, c, o);
 }

@@ -45,7 +45,7 @@ static bool prepare(tsr_node *n, local_job *job, const tsr_conv_geometry *c, con
     job->p.image = o->image;
     if (o->image) job->p.image = tsr_patches_pad(n, &job->p, &margin);
     tsr_patches_place(&job->p, &margin);
-    job->values = tsr_patches_values(n, &job->p);
+    job->values = tsr_patches_values(n, &job->p, 1);
     job->depth = tsr_patches_depth(&job->p);
     job->image = job->p.grid.pixel;
     for (int i = 0; i < 3; i++) job->image *= job->p.grid.length[i];

@@ -101,7 +101,7 @@ void tsr_patch_correlate(tsr_node *n, const tsr_patches *p, int64_t columns, con
     job.parts = pieces;
     while (job.parts > 1 && (job.parts > blocks || job.parts * size > PART_VALUES)) job.parts /= 2;
     job.row_pieces = least(tiles, pieces / job.parts);
-    job.values = tsr_patches_values(n, p);
+    job.values = tsr_patches_values(n, p, 1);
     if (job.parts > 1) job.sums = tsr_scratch(n, (size_t)(job.parts * size) * sizeof *job.sums);
     if (!job.values || !job.sums) return;
     tsr_parallel(ctx, job.parts * job.row_pieces, 1, piece_body, &job);

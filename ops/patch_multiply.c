@@ -1,6 +1,8 @@
 /* Patches times weights: rows of the product are patches. The weights are packed once; threads take pieces of the
  * patches (and of the columns, where patches are few). Within a piece blocks of the depth come first, so that a panel
- * of weights stays in the first-level cache while all of the piece's patches pass by. */
+ * of weights stays in the first-level cache while all of the piece's patches pass by; where all weights stay there,
+ * each tile passes by all panels, so that memory is written in long runs. Fewer columns than a vector has lanes are
+ * made as dot products, the lanes being channels. */
 #include "core/parallel.h"
 #include "ops/patches.h"
 
@@ -9,53 +11,63 @@
 enum {
     PIECE_ROWS = 96,
     BLOCK_DEPTH = 512,
-    SLAB_DEPTH = 128,     /* least worth a look at what of it lies inside of the image */
-    PIECES = 16,          /* that are wanted, */
-    PIECE_WORK = 1 << 16  /* unless they would have fewer multiply-adds */
+    FEW_WEIGHTS = 1 << 12, /* which stay in the first-level cache */
+    SLAB_DEPTH = 128,      /* least worth a look at what of it lies inside of the image */
+    PIECES = 16,           /* that are wanted, */
+    PIECE_WORK = 1 << 16   /* unless they would have fewer multiply-adds */
 };
 
-struct tsr_patch_multiplier {
+/* Columns of a group that a tile has side by side, and their weights: [value][width]. */
+typedef struct panel_of_weights {
+    tsr_panel columns;
+    int width;
+    int64_t group;
+    tsr_real *packed;
+} weight_panel;
+
+/* A value of a patch is, here, what one step of the micro-kernel takes of it: of dot products a vector. */
+typedef struct multiply_job {
     tsr_patch_product product;
     const tsr_kernels *kernels;
+    bool dots;
     const int64_t *values;
-    int64_t rows, depth, panels;          /* panels of all groups */
+    int64_t rows, depth, panels; /* panels of all groups */
+    weight_panel *panel;
     int64_t piece_tiles, piece_panels, cuts; /* of a piece, and of the panels */
-    int axis;                             /* the depth is cut into slabs by the taps of the axes before this one */
-    int64_t slabs, slab_depth, tap_values; /* values of one tap of `axis` */
-    tsr_real *packed;
-};
-typedef tsr_patch_multiplier multiply_job;
+    int axis;                                /* the depth is cut into slabs by the taps of the axes before this one */
+    int64_t slabs, slab_depth, tap_values;   /* values of one tap of `axis` */
+} multiply_job;
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t largest(int64_t a, int64_t b) { return a > b ? a : b; }
 
 /* ---- weights ------------------------------------------------------------------------------------------- */
 
-static tsr_real *packed_panel(const multiply_job *job, int64_t panel, tsr_panel *shape, int64_t *group)
-{
-    const int64_t per_group = job->panels / job->product.patches.groups, lanes = job->kernels->lanes;
-    const int64_t width = (job->product.columns + lanes - 1) / lanes * lanes;
-    *group = panel / per_group;
-    *shape = tsr_panel_of(job->kernels, job->product.columns, panel % per_group);
-    return job->packed + (*group * width + shape->column) * job->depth;
-}
-
 /* The values of one tap for a panel. */
-static void pack_tap(const tsr_patch_weight *w, const tsr_real *from, const tsr_panel *panel, int width,
-                     int64_t channels, tsr_real *to)
+static void pack_tap(const tsr_patch_weight *w, const tsr_real *from, const weight_panel *panel, int64_t channels,
+                     tsr_real *to)
 {
+    const int width = panel->width;
+    const int64_t columns = panel->columns.columns;
     if (w->column == 1) {
-        for (int64_t c = 0; c < channels; c++, from += w->channel, to += width) {
-            memcpy(to, from, (size_t)panel->columns * sizeof *to);
-            memset(to + panel->columns, 0, (size_t)(width - panel->columns) * sizeof *to);
-        }
+        tsr_pack_panel(from, w->channel, channels, &panel->columns, width, to);
         return;
     }
     const tsr_real *rows[TSR_GATHER_WIDTH] = {0};
     for (int64_t c = 0; c < channels; c += TSR_DEPTH_BLOCK) {
-        for (int64_t o = 0; o < panel->columns; o++) rows[o] = from + c + o * w->column;
+        for (int64_t o = 0; o < columns; o++) rows[o] = from + c + o * w->column;
         tsr_pack_rows(rows, width, least(channels - c, TSR_DEPTH_BLOCK), to + c * width);
     }
+}
+
+/* The same for dot products: vectors of channels, the last of which repeats some as zeros. */
+static void pack_dots_tap(const tsr_patch_weight *w, const tsr_real *from, const weight_panel *panel, int64_t channels,
+                          int lanes, tsr_real *to)
+{
+    for (int64_t c = 0; c < channels; c += lanes)
+        for (int64_t o = 0; o < panel->columns.columns; o++)
+            for (int64_t l = 0, at = least(c, channels - lanes); l < lanes; l++, at++)
+                *to++ = at < c ? 0 : from[at * w->channel + o * w->column];
 }
 
 static void pack_body(void *user, int64_t begin, int64_t end)
@@ -63,18 +75,42 @@ static void pack_body(void *user, int64_t begin, int64_t end)
     const multiply_job *job = user;
     const tsr_patches *p = &job->product.patches;
     const tsr_patch_weight *w = &job->product.weight;
+    const int64_t taps = tsr_patches_depth(p) / largest(1, p->channels);
     for (int64_t i = begin; i < end; i++) {
-        tsr_panel panel;
-        int64_t group;
-        tsr_real *to = packed_panel(job, i, &panel, &group);
-        const int width = panel.vectors * job->kernels->lanes;
-        const tsr_real *from = w->data + group * w->group + panel.column * w->column;
-        for (int64_t j0 = 0; j0 < p->axes[0].taps; j0++)
-            for (int64_t j1 = 0; j1 < p->axes[1].taps; j1++)
-                for (int64_t j2 = 0; j2 < p->axes[2].taps; j2++, to += p->channels * width)
-                    pack_tap(w, from + j0 * w->taps[0] + j1 * w->taps[1] + j2 * w->taps[2], &panel, width,
-                             p->channels, to);
+        const weight_panel *panel = &job->panel[i];
+        const tsr_real *from = w->data + panel->group * w->group + panel->columns.column * w->column;
+        tsr_real *to = panel->packed;
+        for (int64_t j = 0; j < taps; j++, to += job->depth / taps * panel->width) {
+            const int64_t j2 = j % p->axes[2].taps, line = j / p->axes[2].taps;
+            const tsr_real *tap = from + line / p->axes[1].taps * w->taps[0] + line % p->axes[1].taps * w->taps[1] +
+                                  j2 * w->taps[2];
+            if (job->dots) pack_dots_tap(w, tap, panel, p->channels, job->kernels->lanes, to);
+            else pack_tap(w, tap, panel, p->channels, to);
+        }
     }
+}
+
+static bool make_panels(tsr_node *n, multiply_job *job)
+{
+    const tsr_kernels *k = job->kernels;
+    const int64_t columns = job->product.columns, groups = job->product.patches.groups;
+    const int64_t width = job->dots ? columns * k->lanes : (columns + k->lanes - 1) / k->lanes * k->lanes;
+    const int64_t per_group = job->dots ? (columns - 1) / k->gather_vectors + 1 : tsr_panel_count(k, columns);
+    job->panels = groups * per_group;
+    job->panel = tsr_scratch(n, (size_t)job->panels * sizeof *job->panel);
+    tsr_real *packed = tsr_scratch(n, (size_t)(groups * width * job->depth + 1) * sizeof *packed);
+    if (!job->panel || !packed) return false;
+    for (int64_t i = 0; i < job->panels; i++) {
+        weight_panel *w = &job->panel[i];
+        const int64_t first = i % per_group * k->gather_vectors, count = least(columns - first, k->gather_vectors);
+        w->columns = job->dots ? (tsr_panel){.column = first, .columns = count, .vectors = (int)count}
+                               : tsr_panel_of(k, columns, i % per_group);
+        w->width = w->columns.vectors * k->lanes;
+        w->group = i / per_group;
+        w->packed = packed;
+        packed += w->width * job->depth;
+    }
+    return true;
 }
 
 /* ---- products ------------------------------------------------------------------------------------------ */
@@ -105,7 +141,7 @@ static void find_taps(const tsr_patches *p, int axis, int64_t begin, int64_t end
     }
 }
 
-static void lay_out(const multiply_job *job, int64_t begin, int64_t rows, tsr_real *out, piece *s)
+static void lay_out(const multiply_job *job, int64_t begin, int64_t rows, piece *s)
 {
     const tsr_patches *p = &job->product.patches;
     int64_t from[PIECE_ROWS], to[PIECE_ROWS];
@@ -113,7 +149,7 @@ static void lay_out(const multiply_job *job, int64_t begin, int64_t rows, tsr_re
     tsr_patches_offsets(p, &job->product.to, begin, rows, to);
     for (int64_t i = 0; i < rows + TSR_GATHER_ROWS; i++) {
         s->from[i] = p->image + from[least(i, rows - 1)];
-        s->to[i] = out + to[least(i, rows - 1)];
+        s->to[i] = job->product.out + to[least(i, rows - 1)];
     }
     s->rows = rows;
     for (int64_t t = 0, i = 0; i < rows; t++, i += job->kernels->gather_rows)
@@ -150,43 +186,42 @@ static tile_part part_of(const multiply_job *job, const piece *s, int64_t t, int
     return part;
 }
 
-/* Values of a slab from `begin` on, of all of a piece's rows, for one panel. */
-static void multiply_panel(const multiply_job *job, const piece *s, int64_t slab, int64_t begin, int64_t number)
+/* Values of a slab from `begin` on, for one tile and panels [first, last). */
+static void multiply_tile(const multiply_job *job, const piece *s, int64_t t, int64_t slab, int64_t begin,
+                          int64_t first, int64_t last)
 {
     const tsr_patch_product *product = &job->product;
-    tsr_panel panel;
-    int64_t group;
-    const tsr_real *weight = packed_panel(job, number, &panel, &group);
-    const int64_t column = group * product->columns + panel.column, start = slab * job->slab_depth;
-    const int tile_rows = job->kernels->gather_rows, width = panel.vectors * job->kernels->lanes;
-    tsr_gathered tile = {.channel = group * product->patches.channels, .column = column, .b_step = width,
-                         .vectors = panel.vectors};
-    for (int64_t t = 0, i = 0; i < s->rows; t++, i += tile_rows) {
-        const tile_part part = part_of(job, s, t, slab, begin);
-        if (part.end < part.begin) continue;
-        tile.rows = s->from + i;
-        tile.c = s->to + i;
-        tile.b = weight + (start + part.begin) * width;
-        tile.offsets = job->values + start + part.begin;
-        tile.depth = part.end - part.begin;
-        tile.accumulate = !part.opens;
-        tile.bias = part.closes && product->bias ? product->bias + column : NULL;
-        tile.relu = part.closes && product->relu;
-        tsr_gather_tile(job->kernels, &tile, (int)least(tile_rows, s->rows - i),
-                        product->roomy ? width : panel.columns);
+    const tile_part part = part_of(job, s, t, slab, begin);
+    if (part.end < part.begin) return;
+    const int64_t start = slab * job->slab_depth + part.begin, row = t * job->kernels->gather_rows;
+    tsr_gathered tile = {.rows = s->from + row, .c = s->to + row, .offsets = job->values + start, .dots = job->dots,
+                         .depth = part.end - part.begin, .accumulate = !part.opens,
+                         .relu = part.closes && product->relu};
+    for (const weight_panel *w = job->panel + first; w < job->panel + last; w++) {
+        tile.channel = w->group * product->patches.channels;
+        tile.column = w->group * product->columns + w->columns.column;
+        tile.b = w->packed + start * w->width;
+        tile.b_step = w->width;
+        tile.vectors = w->columns.vectors;
+        tile.bias = part.closes && product->bias ? product->bias + tile.column : NULL;
+        tsr_gather_tile(job->kernels, &tile, (int)least(job->kernels->gather_rows, s->rows - row),
+                        w->columns.columns);
     }
 }
 
 /* At most PIECE_ROWS patches, panels [begin, end). */
-static void multiply_piece(const multiply_job *job, int64_t row, int64_t rows, int64_t begin, int64_t end,
-                           tsr_real *out)
+static void multiply_piece(const multiply_job *job, int64_t row, int64_t rows, int64_t begin, int64_t end)
 {
     piece s;
-    lay_out(job, row, rows, out, &s);
+    lay_out(job, row, rows, &s);
+    const int64_t tiles = (rows - 1) / job->kernels->gather_rows + 1;
+    const bool few = job->slab_depth * (end - begin) * job->panel->width <= FEW_WEIGHTS;
+    const int64_t step = few ? end - begin : 1;
     for (int64_t slab = 0; slab < job->slabs; slab++) {
         int64_t value = 0;
         do {
-            for (int64_t panel = begin; panel < end; panel++) multiply_panel(job, &s, slab, value, panel);
+            for (int64_t panel = begin; panel < end; panel += step)
+                for (int64_t t = 0; t < tiles; t++) multiply_tile(job, &s, t, slab, value, panel, panel + step);
             value += BLOCK_DEPTH;
         } while (value < job->slab_depth);
     }
@@ -198,15 +233,8 @@ static void multiply_body(void *user, int64_t begin, int64_t end)
     const int64_t rows = job->piece_tiles * job->kernels->gather_rows;
     for (int64_t i = begin; i < end; i++) {
         const int64_t row = i / job->cuts * rows, panel = i % job->cuts * job->piece_panels;
-        multiply_piece(job, row, least(job->rows - row, rows), panel, least(job->panels, panel + job->piece_panels),
-                       job->product.out);
+        multiply_piece(job, row, least(job->rows - row, rows), panel, least(job->panels, panel + job->piece_panels));
     }
-}
-
-void tsr_patch_multiply_rows(const tsr_patch_multiplier *m, int64_t first, int64_t count, tsr_real *out)
-{
-    for (const int64_t end = first + count; first < end; first += PIECE_ROWS)
-        multiply_piece(m, first, least(end - first, PIECE_ROWS), 0, m->panels, out);
 }
 
 /* Where a good part of what patches see are zeros, tiles that see the same ones leave them out: those of a line, of a
@@ -228,37 +256,27 @@ static void cut_depth(multiply_job *job)
     job->tap_values = job->slab_depth / largest(1, p->axes[job->axis].taps);
 }
 
-tsr_patch_multiplier *tsr_patch_prepare(tsr_node *n, const tsr_patch_product *product)
-{
-    const tsr_patches *p = &product->patches;
-    const tsr_kernels *kernels = tsr_node_context(n)->kernels;
-    multiply_job *job = tsr_scratch(n, sizeof *job);
-    if (!job) return NULL;
-    *job = (multiply_job){.product = *product, .kernels = kernels, .rows = tsr_patches_count(p),
-                          .depth = tsr_patches_depth(p),
-                          .panels = p->groups * tsr_panel_count(kernels, product->columns)};
-    const int64_t width = (product->columns + kernels->lanes - 1) / kernels->lanes * kernels->lanes;
-    cut_depth(job);
-    job->values = tsr_patches_values(n, p);
-    job->packed = tsr_scratch(n, (size_t)(p->groups * width * job->depth + 1) * sizeof *job->packed);
-    if (!job->values || !job->packed) return NULL;
-    tsr_parallel(tsr_node_context(n), job->panels, tsr_grain((double)(job->depth * kernels->lanes)), pack_body, job);
-    return job;
-}
-
 void tsr_patch_multiply(tsr_node *n, const tsr_patch_product *product)
 {
-    if (tsr_patches_count(&product->patches) == 0 || product->columns == 0) return;
-    multiply_job *job = tsr_patch_prepare(n, product);
-    if (!job) return;
-    const int rows = job->kernels->gather_rows;
-    const int64_t tiles = (job->rows - 1) / rows + 1;
-    const double tile_work = (double)(rows * job->depth + 1) * (double)(product->patches.groups * product->columns);
+    const tsr_patches *p = &product->patches;
+    tsr_context *ctx = tsr_node_context(n);
+    const int lanes = ctx->kernels->lanes, rows = ctx->kernels->gather_rows;
+    if (tsr_patches_count(p) == 0 || product->columns == 0) return;
+    multiply_job job = {.product = *product, .kernels = ctx->kernels, .rows = tsr_patches_count(p),
+                        .dots = 4 * product->columns <= 3 * lanes && p->channels >= lanes};
+    const int64_t together = job.dots ? lanes : 1;
+    job.depth = tsr_patches_depth(p) / largest(1, p->channels) * ((p->channels + together - 1) / together);
+    job.values = tsr_patches_values(n, p, together);
+    if (!job.values || !make_panels(n, &job)) return;
+    cut_depth(&job);
+    tsr_parallel(ctx, job.panels, tsr_grain((double)(job.depth * lanes)), pack_body, &job);
+    const int64_t tiles = (job.rows - 1) / rows + 1;
+    const double tile_work = (double)(rows * job.depth + 1) * (double)(product->patches.groups * product->columns);
     const int64_t worth = tile_work < PIECE_WORK ? (int64_t)(PIECE_WORK / tile_work) + 1 : 1;
-    job->piece_tiles = least(largest(worth, (tiles - 1) / PIECES + 1), PIECE_ROWS / rows);
-    const int64_t pieces = (tiles - 1) / job->piece_tiles + 1;
-    job->cuts = worth > 1 ? 1 : least(job->panels, (PIECES - 1) / pieces + 1);
-    job->piece_panels = (job->panels - 1) / job->cuts + 1;
-    job->cuts = (job->panels - 1) / job->piece_panels + 1;
-    tsr_parallel(tsr_node_context(n), pieces * job->cuts, 1, multiply_body, job);
+    job.piece_tiles = least(largest(worth, (tiles - 1) / PIECES + 1), PIECE_ROWS / rows);
+    const int64_t pieces = (tiles - 1) / job.piece_tiles + 1;
+    job.cuts = worth > 1 ? 1 : least(job.panels, (PIECES - 1) / pieces + 1);
+    job.piece_panels = (job.panels - 1) / job.cuts + 1;
+    job.cuts = (job.panels - 1) / job.piece_panels + 1;
+    tsr_parallel(ctx, pieces * job.cuts, 1, multiply_body, &job);
 }

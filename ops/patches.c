@@ -2,6 +2,9 @@
 
 #include <string.h>
 
+/* Lines of a padded image are not multiples of this many values: they would fall into the same few sets of the cache. */
+enum { UNEVEN = 1024 / sizeof(tsr_real) };
+
 /* ---- padding ------------------------------------------------------------------------------------------- */
 
 void tsr_margin_widen(tsr_margin *m, const tsr_reach *axes)
@@ -44,7 +47,7 @@ static void pad_body(void *user, int64_t begin, int64_t end)
     }
 }
 
-const tsr_real *tsr_patches_pad(tsr_node *n, const tsr_patches *p, const tsr_margin *m)
+const tsr_real *tsr_patches_pad(tsr_node *n, const tsr_patches *p, tsr_margin *m)
 {
     pad_job job = {.p = p, .m = m, .pixel = p->groups * p->channels};
     bool none = true;
@@ -53,6 +56,7 @@ const tsr_real *tsr_patches_pad(tsr_node *n, const tsr_patches *p, const tsr_mar
         job.length[i] = p->axes[i].in + m->before[i] + m->after[i];
     }
     if (none) return p->image;
+    while (job.length[2] * job.pixel % UNEVEN == 0 && job.pixel % UNEVEN != 0) m->after[2]++, job.length[2]++;
     const int64_t lines = p->images * job.length[0] * job.length[1], line = job.length[2] * job.pixel;
     job.out = tsr_scratch(n, (size_t)(lines * line) * sizeof *job.out);
     if (job.out) tsr_parallel(tsr_node_context(n), lines, tsr_grain((double)line), pad_body, &job);
@@ -141,7 +145,7 @@ void tsr_patches_offsets(const tsr_patches *p, const tsr_grid *grid, int64_t fir
     }
 }
 
-const int64_t *tsr_patches_values(tsr_node *n, const tsr_patches *p)
+const int64_t *tsr_patches_values(tsr_node *n, const tsr_patches *p, int64_t together)
 {
     const tsr_reach *a = p->axes;
     const int64_t *length = p->grid.length, pixel = p->grid.pixel;
@@ -149,8 +153,9 @@ const int64_t *tsr_patches_values(tsr_node *n, const tsr_patches *p)
     for (int64_t j0 = 0; to && j0 < a[0].taps; j0++)
         for (int64_t j1 = 0; j1 < a[1].taps; j1++)
             for (int64_t j2 = 0; j2 < a[2].taps; j2++)
-                for (int64_t c = 0; c < p->channels; c++)
-                    *to++ = ((j0 * a[0].gap * length[1] + j1 * a[1].gap) * length[2] + j2 * a[2].gap) * pixel + c;
+                for (int64_t c = 0; c < p->channels; c += together)
+                    *to++ = ((j0 * a[0].gap * length[1] + j1 * a[1].gap) * length[2] + j2 * a[2].gap) * pixel +
+                            (c < p->channels - together ? c : p->channels - together);
     return offsets;
 }
 
@@ -173,7 +178,7 @@ tsr_panel tsr_panel_of(const tsr_kernels *k, int64_t columns, int64_t panel)
 
 void tsr_gather_tile(const tsr_kernels *k, const tsr_gathered *t, int rows, int64_t columns)
 {
-    const int width = t->vectors * k->lanes;
+    const int width = t->dots ? t->vectors : t->vectors * k->lanes;
     if (columns == width && rows == k->gather_rows) {
         k->gather(t);
         return;

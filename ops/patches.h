@@ -45,9 +45,9 @@ typedef struct tsr_phase {
 
 tsr_phase tsr_phase_of(const tsr_window *w, int64_t first);
 
-/* p->image with `m` around it: as it is where that is nothing, else in scratch memory. Only image, axes[].in, images,
- * groups and channels of p are read. NULL: out of memory. */
-const tsr_real *tsr_patches_pad(tsr_node *n, const tsr_patches *p, const tsr_margin *m);
+/* p->image with `m`, or a little more, around it: as it is where that is nothing, else in scratch memory. Only image,
+ * axes[].in, images, groups and channels of p are read. NULL: out of memory. */
+const tsr_real *tsr_patches_pad(tsr_node *n, const tsr_patches *p, tsr_margin *m);
 
 /* Completes p, whose image has such a margin. */
 void tsr_patches_place(tsr_patches *p, const tsr_margin *m);
@@ -67,16 +67,9 @@ typedef struct tsr_patch_product {
     tsr_grid to;
     const tsr_real *bias;
     bool relu;
-    bool roomy; /* each place has room for whole vectors */
 } tsr_patch_product;
 
 void tsr_patch_multiply(tsr_node *n, const tsr_patch_product *product);
-
-/* The same for a few patches at a time, on the calling thread; places are counted from `out`. NULL: out of
- * memory. */
-typedef struct tsr_patch_multiplier tsr_patch_multiplier;
-tsr_patch_multiplier *tsr_patch_prepare(tsr_node *n, const tsr_patch_product *product);
-void tsr_patch_multiply_rows(const tsr_patch_multiplier *m, int64_t first, int64_t count, tsr_real *out);
 
 /* out[j0, j1, j2, c][g, o] = sum over patches of value (j0, j1, j2, c) of group g * result[patch][g, o]. */
 void tsr_patch_correlate(tsr_node *n, const tsr_patches *p, int64_t columns, const tsr_real *result, tsr_real *out);
@@ -89,8 +82,9 @@ int64_t tsr_patches_depth(const tsr_patches *p); /* values of a group in a patch
 /* Where patches [first, first + count) begin on a grid with p's positions. */
 void tsr_patches_offsets(const tsr_patches *p, const tsr_grid *grid, int64_t first, int64_t count, int64_t *offsets);
 
-/* Where the values of a patch are, from its first; in scratch memory. NULL: out of memory. */
-const int64_t *tsr_patches_values(tsr_node *n, const tsr_patches *p);
+/* Where the values of a patch are, from its first, or those that lie so many together; the last may overlap others of
+ * its pixel. In scratch memory. NULL: out of memory. */
+const int64_t *tsr_patches_values(tsr_node *n, const tsr_patches *p, int64_t together);
 
 /* Columns are cut into panels of whole vectors, of nearly equal widths. */
 typedef struct tsr_panel {

@@ -13,18 +13,23 @@ static void plain_tile(const tsr_tile *t);
 
 static void plain_gather(const tsr_gathered *t)
 {
+    const int columns = t->dots ? 1 : PLAIN_COLUMNS;
     tsr_real sum[PLAIN_ROWS][PLAIN_COLUMNS] = {{0}};
     const tsr_real *b = t->b;
     for (int64_t k = 0; k < t->depth; k++, b += t->b_step)
-        for (int i = 0; i < PLAIN_ROWS; i++)
-            for (int j = 0; j < PLAIN_COLUMNS; j++) sum[i][j] += t->rows[i][t->channel + t->offsets[k]] * b[j];
-    for (int i = 0; i < PLAIN_ROWS; i++)
-        for (int j = 0; j < PLAIN_COLUMNS; j++) {
+        for (int i = 0; i < PLAIN_ROWS; i++) {
+            const tsr_real *a = t->rows[i] + t->channel + t->offsets[k];
+            for (int j = 0; j < PLAIN_COLUMNS; j++) sum[i][j] += a[t->dots ? j : 0] * b[j];
+        }
+    for (int i = 0; i < PLAIN_ROWS; i++) {
+        for (int j = 1; t->dots && j < PLAIN_COLUMNS; j++) sum[i][0] += sum[i][j];
+        for (int j = 0; j < columns; j++) {
             tsr_real *c = t->c[i] + t->column + j, v = sum[i][j];
             if (t->accumulate) v += *c;
             if (t->bias) v += t->bias[j];
             *c = t->relu && v < 0 ? 0 : v;
         }
+    }
 }
 
 static void plain_depthwise(const tsr_depthwise *t)

@@ -58,6 +58,8 @@ typedef void tsr_winograd_back(const tsr_planes *in, int64_t count, tsr_real *co
 /* A tile of a product whose left factor lies in memory by two tables: for i < gather_rows and j < vectors * lanes
  *     c[i][column + j] = [c[i][column + j] +] sum over k < depth of rows[i][channel + offsets[k]] * b[k * b_step + j]
  *                        [+ bias[j]], [max 0]
+ * or, as dot products, of vectors of both factors: for j < vectors, with sums over k and over v < lanes of
+ *     rows[i][channel + offsets[k] + v] * b[k * b_step + j * lanes + v]
  * Rows that do not exist may repeat others and go to memory of the caller's. */
 typedef struct tsr_gathered {
     const tsr_real *const *rows, *b;
@@ -66,7 +68,7 @@ typedef struct tsr_gathered {
     int vectors;
     tsr_real *const *c;
     const tsr_real *bias; /* or NULL */
-    bool accumulate, relu;
+    bool accumulate, relu, dots;
 } tsr_gathered;
 
 /* For p < pixels, c < channels: out[p * out_pixel + c] = [bias[c] +] the sum over taps t0 < count[0], t1, t2 of
