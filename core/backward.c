@@ -58,9 +58,7 @@ tsr_tensor *tsr_cotangent(tsr_node *n)
     const tsr_tensor *y = n->output;
     if (n->dead || !y->gradient) return &n->ctx->error_tensor;
     tsr_tensor *g = &n->cotangent;
-    if (!g->storage)
-        *g = (tsr_tensor){.ctx = n->ctx, .storage = y->gradient, .depth = TSR_OWNED, .shape = y->shape,
-                          .size = y->size};
+    if (!g->storage) tsr_tensor_set(g, n->ctx, &y->shape, y->size, y->gradient);
     return g;
 }
 
@@ -283,7 +281,7 @@ bool tsr_all_finite(const tsr_real *values, int64_t count)
     for (; i + LANES <= count; i += LANES)
         for (int k = 0; k < LANES; k++) sums[k] += values[i + k] - values[i + k];
     for (; i < count; i++) sums[0] += values[i] - values[i];
-    tsr_real sum = 0;
-    for (int k = 0; k < LANES; k++) sum += sums[k];
-    return sum == 0;
+    for (int half = LANES / 2; half > 0; half /= 2)
+        for (int k = 0; k < half; k++) sums[k] += sums[k + half];
+    return sums[0] == 0;
 }

@@ -149,6 +149,23 @@ void tsr_fail_memory(tsr_context *ctx, const char *what, size_t bytes);
 tsr_storage *tsr_storage_new(tsr_context *ctx, int64_t size, const char *what); /* values not set */
 void tsr_storage_drop(tsr_context *ctx, tsr_storage *storage);                  /* NULL is fine */
 
+/* Fills in a handle that is in no scope. */
+static inline void tsr_tensor_set(tsr_tensor *t, tsr_context *ctx, const tsr_shape *shape, int64_t size,
+                                  tsr_storage *storage)
+{
+    t->ctx = ctx;
+    t->storage = storage;
+    t->gradient = NULL;
+    t->node = NULL;
+    t->previous = t->next = NULL;
+    t->maker = NULL;
+    t->depth = TSR_OWNED;
+    t->needs_grad = t->retains_grad = false;
+    t->shape.rank = shape->rank;
+    for (int i = 0; i < TSR_MAX_RANK; i++) t->shape.dims[i] = shape->dims[i];
+    t->size = size;
+}
+
 /* A tensor of `size` values in the current scope around `storage`, whose reference it takes over (dropped on failure);
  * NULL: no memory. */
 tsr_tensor *tsr_tensor_new(tsr_context *ctx, const tsr_shape *shape, int64_t size, tsr_storage *storage);

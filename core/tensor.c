@@ -96,7 +96,7 @@ tsr_tensor *tsr_tensor_new(tsr_context *ctx, const tsr_shape *shape, int64_t siz
         tsr_fail_memory(ctx, "a tensor", sizeof *t);
         return NULL;
     }
-    *t = (tsr_tensor){.ctx = ctx, .storage = storage, .shape = *shape, .size = size};
+    tsr_tensor_set(t, ctx, shape, size, storage);
     link_in(t, ctx->depth);
     ctx->pool.statistics.live_tensors++;
     return t;

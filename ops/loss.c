@@ -40,9 +40,8 @@ typedef struct loss_saved {
 
 static tsr_map loss_map(const tsr_node *n, const loss_saved *saved, const tsr_row *row)
 {
-    tsr_map map = {.row = row, .numbers = {saved->delta}, .cost = saved->kind.cost, .shape = tsr_shape_of(tsr_input(n, 0))};
-    tsr_map_add(&map, tsr_data(tsr_input(n, 0)), map.shape);
-    tsr_map_add(&map, tsr_data(tsr_input(n, 1)), map.shape);
+    tsr_map map = {.row = row, .numbers = {saved->delta}, .cost = saved->kind.cost, .shape = tsr_input(n, 0)->shape};
+    for (int i = 0; i < 2; i++) tsr_map_add(&map, tsr_data(tsr_input(n, i)), NULL);
     return map;
 }
 
@@ -63,21 +62,21 @@ static tsr_tensor *loss(const tsr_op *op, const loss_kind *kind, tsr_tensor *y, 
 {
     tsr_node *n = tsr_begin(op, TSR_INPUTS(y, target));
     if (tsr_dead(n)) return tsr_end(n);
-    const tsr_shape shape = tsr_shape_of(y);
+    const tsr_shape *shape = &y->shape;
     const bool sum = options && options->reduction == TSR_REDUCE_SUM;
     const double delta = tsr_default_double(options ? options->delta : 0, 1);
-    if (!tsr_same_shape(shape, tsr_shape_of(target)))
-        return tsr_reject(n, "input %s and target %s differ in shape", tsr_shape_text(shape).text,
-                          tsr_shape_text(tsr_shape_of(target)).text);
+    if (!tsr_shapes_equal(shape, &target->shape))
+        return tsr_reject(n, "input %s and target %s differ in shape", tsr_shape_text(*shape).text,
+                          tsr_shape_text(target->shape).text);
     if (!(delta > 0)) return tsr_reject(n, "delta is %g, needs to be above 0", delta);
-    if (tsr_size(y) == 0 && !sum) return tsr_reject(n, "no values to take the mean of in %s", tsr_shape_text(shape).text);
+    if (y->size == 0 && !sum) return tsr_reject(n, "no values to take the mean of in %s", tsr_shape_text(*shape).text);
     tsr_real *out = tsr_output(n, TSR_SCALAR);
     loss_saved *saved = tsr_save(n, sizeof *saved);
     if (!out || !saved) return tsr_end(n);
     const double divisor = sum ? 1 : (double)tsr_size(y);
     *saved = (loss_saved){.kind = *kind, .delta = delta, .share = 1 / divisor};
     const tsr_map map = loss_map(n, saved, kind->value);
-    tsr_map_fold(tsr_node_context(n), &map, &(tsr_fold){.target = TSR_SCALAR, .divisor = divisor, .out = out});
+    tsr_map_fold(tsr_node_context(n), &map, &(tsr_fold){.target = &TSR_SCALAR, .divisor = divisor, .out = out});
     return tsr_end(n);
 }
 

@@ -10,6 +10,14 @@ enum { BLOCK = 1024, AXES = TSR_MAX_RANK + 1 };
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
+/* tsr_shape_size of a shape that is known to be good. */
+static int64_t size_of(const tsr_shape *shape)
+{
+    int64_t size = 1;
+    for (int axis = 0; axis < shape->rank; axis++) size *= shape->dims[axis];
+    return size;
+}
+
 /* ---- shapes seen from each other ------------------------------------------------------------------------------ */
 
 /* A shape seen from another: neighbouring axes that the other one has (or has not) are one group. */
@@ -18,27 +26,26 @@ typedef struct groups {
     int64_t length[AXES], step[AXES]; /* of the group; in the other one, 0: it has not got this group */
 } groups;
 
-static groups groups_of(tsr_shape shape, tsr_shape other)
+static void group(groups *g, const tsr_shape *shape, const tsr_shape *other)
 {
-    groups g = {.count = 0};
-    for (int axis = 0; axis < shape.rank; axis++) {
-        const int own = axis - shape.rank + other.rank;
-        const bool has = own >= 0 && other.dims[own] != 1;
-        if (shape.dims[axis] == 1) continue;
-        if (g.count > 0 && (g.step[g.count - 1] != 0) == has) g.length[g.count - 1] *= shape.dims[axis];
+    g->count = 0;
+    for (int axis = 0; axis < shape->rank; axis++) {
+        const int own = axis - shape->rank + other->rank;
+        const bool has = own >= 0 && other->dims[own] != 1;
+        if (shape->dims[axis] == 1) continue;
+        if (g->count > 0 && (g->step[g->count - 1] != 0) == has) g->length[g->count - 1] *= shape->dims[axis];
         else {
-            g.length[g.count] = shape.dims[axis];
-            g.step[g.count++] = has;
+            g->length[g->count] = shape->dims[axis];
+            g->step[g->count++] = has;
         }
     }
-    if (g.count == 0) g = (groups){.count = 1, .length = {1}, .step = {1}};
+    if (g->count == 0) g->length[g->count++] = g->step[0] = 1;
     int64_t step = 1;
-    for (int i = g.count - 1; i >= 0; i--) {
-        if (g.step[i] == 0) continue;
-        g.step[i] = step;
-        step *= g.length[i];
+    for (int i = g->count - 1; i >= 0; i--) {
+        if (g->step[i] == 0) continue;
+        g->step[i] = step;
+        step *= g->length[i];
     }
-    return g;
 }
 
 /* A place in a walk through a shape in order, and where it is in the other one. */
@@ -76,25 +83,29 @@ typedef struct plan {
     const tsr_map *map;
     tsr_row row;                    /* for this CPU, or NULL */
     int64_t size, block;            /* blocks begin at multiples of the patterns' lengths where these are short */
-    bool whole[TSR_MAP_INPUTS];     /* has full shape */
+    bool flat, whole[TSR_MAP_INPUTS]; /* has full shape; all have */
     groups groups[TSR_MAP_INPUTS];
     int64_t period[TSR_MAP_INPUTS]; /* length of the pattern that is repeated */
 } plan;
 
-static plan plan_of(const tsr_context *ctx, const tsr_map *map)
+/* Fills in a plan, of which no more is written than is needed. */
+static void make_plan(plan *p, const tsr_context *ctx, const tsr_map *map)
 {
-    plan p = {.map = map, .row = map->row ? map->row[ctx->kernels->level] : NULL, .size = tsr_shape_size(map->shape)};
     int64_t longest = 0;
+    p->map = map;
+    p->row = map->row ? map->row[ctx->kernels->level] : NULL;
+    p->size = size_of(&map->shape);
+    p->flat = true;
     for (int i = 0; i < map->count; i++) {
-        p.whole[i] = tsr_shape_size(map->shapes[i]) == p.size;
-        if (p.whole[i]) continue;
-        groups *g = &p.groups[i];
-        *g = groups_of(map->shape, map->shapes[i]);
-        p.period[i] = g->step[0] ? p.size : p.size / g->length[0];
-        if (p.period[i] <= BLOCK && p.period[i] > longest) longest = p.period[i];
+        p->whole[i] = !map->shapes[i] || size_of(map->shapes[i]) == p->size;
+        if (p->whole[i]) continue;
+        groups *g = &p->groups[i];
+        group(g, &map->shape, map->shapes[i]);
+        p->flat = false;
+        p->period[i] = g->step[0] ? p->size : p->size / g->length[0];
+        if (p->period[i] <= BLOCK && p->period[i] > longest) longest = p->period[i];
     }
-    p.block = longest ? BLOCK / longest * longest : BLOCK;
-    return p;
+    p->block = longest ? BLOCK / longest * longest : BLOCK;
 }
 
 typedef struct reader {
@@ -149,7 +160,7 @@ static const tsr_real *read_map(reader *r, int64_t begin, int64_t count, tsr_rea
     return out;
 }
 
-void tsr_map_add(tsr_map *map, const tsr_real *data, tsr_shape shape)
+void tsr_map_add(tsr_map *map, const tsr_real *data, const tsr_shape *shape)
 {
     map->data[map->count] = data;
     map->shapes[map->count++] = shape;
@@ -182,8 +193,14 @@ static void map_body(void *user, int64_t begin, int64_t end)
 
 void tsr_map_run(tsr_context *ctx, const tsr_map *map, tsr_real *out)
 {
-    if (!out || tsr_shape_size(map->shape) <= 0) return;
-    map_job job = {.plan = plan_of(ctx, map), .out = out};
+    map_job job;
+    if (!out || size_of(&map->shape) == 0) return;
+    make_plan(&job.plan, ctx, map);
+    job.out = out;
+    if (job.plan.row && job.plan.flat && job.plan.size <= BLOCK) {
+        job.plan.row(out, map->data, job.plan.size, map->numbers);
+        return;
+    }
     const int64_t grain = tsr_grain(map->cost) / job.plan.block * job.plan.block;
     tsr_parallel(ctx, job.plan.size, grain > 0 ? grain : job.plan.block, map_body, &job);
 }
@@ -395,14 +412,29 @@ static bool fold_middle(tsr_context *ctx, fold_job *job, double cost)
     return fold_middle(ctx, job, 1);
 }
 
-static void deliver(const tsr_fold *fold, const fold_job *job)
+/* The results of a job, or of none. */
+static void deliver(const tsr_fold *fold, const fold_job *job, const double *results)
 {
-    const int64_t results = tsr_shape_size(fold->target);
-    for (int64_t i = 0; i < results; i++) {
-        const double value = (job->exact ? job->exact[i] : job->start) / fold->divisor;
-        if (fold->out) fold->out[i] = (tsr_real)value;
+    const int64_t count = size_of(fold->target);
+    const double divisor = fold->divisor, nothing = job->start / divisor;
+    tsr_real *restrict const out = fold->out;
+    for (int64_t i = 0; i < count; i++) {
+        const double value = results ? results[i] / divisor : nothing;
+        if (out) out[i] = (tsr_real)value;
         else fold->exact[i] = value;
     }
+}
+
+/* A single fold of a single block, whose inputs all have full shape. */
+static void fold_block(const tsr_fold *fold, const fold_job *job)
+{
+    double sums[BLOCK];
+    tsr_real out[BLOCK];
+    const tsr_map *map = job->plan->map;
+    if (map->row) job->plan->row(out, map->data, job->plan->size, map->numbers);
+    for (int64_t i = 0; i < job->all.outer * job->all.columns; i++) sums[i] = job->start;
+    job->of_values(sums, map->row ? out : map->data[0], &job->all);
+    deliver(fold, job, sums);
 }
 
 void tsr_map_fold(tsr_context *ctx, const tsr_map *map, const tsr_fold *fold)
@@ -412,26 +444,35 @@ void tsr_map_fold(tsr_context *ctx, const tsr_map *map, const tsr_fold *fold)
     fold_job job = {.start = fold->largest ? -INFINITY : 0,
                     .of_values = fold->largest ? max_values[level] : sum_values[level],
                     .of_exact = fold->largest ? max_exact : sum_exact};
-    if (tsr_shape_size(map->shape) == 0) {
-        deliver(fold, &job);
+    plan p;
+    groups g;
+    if (size_of(&map->shape) == 0) {
+        deliver(fold, &job, NULL);
         return;
     }
-    const plan p = plan_of(ctx, map);
-    groups g = groups_of(map->shape, fold->target);
+    make_plan(&p, ctx, map);
+    group(&g, &map->shape, fold->target);
     job.plan = &p;
     for (;;) { /* the longest group first */
-        int longest = -1;
-        for (int i = 0; i < g.count; i++)
-            if (g.step[i] == 0 && (longest < 0 || g.length[i] > g.length[longest])) longest = i;
+        int longest = -1, folds = 0;
+        for (int i = 0; i < g.count; i++) {
+            if (g.step[i] != 0) continue;
+            folds++;
+            if (longest < 0 || g.length[i] > g.length[longest]) longest = i;
+        }
         if (longest < 0 && job.exact) break;
         job.all = (box){1, longest < 0 ? 1 : g.length[longest], 1};
         for (int i = 0; i < g.count; i++)
             if (i != longest) *(i < longest ? &job.all.outer : &job.all.columns) *= g.length[i];
+        if (!job.exact && folds <= 1 && p.flat && p.size <= BLOCK) {
+            fold_block(fold, &job);
+            return;
+        }
         if (!fold_middle(ctx, &job, map->cost > 1 ? map->cost : 1)) return;
         if (longest >= 0) g.length[longest] = g.step[longest] = 1;
     }
-    deliver(fold, &job);
-    tsr_release(ctx, (void *)(uintptr_t)job.exact, (size_t)tsr_shape_size(fold->target) * sizeof(double));
+    deliver(fold, &job, job.exact);
+    tsr_release(ctx, (void *)(uintptr_t)job.exact, (size_t)size_of(fold->target) * sizeof(double));
 }
 
 /* ---- the first of a value ------------------------------------------------------------------------------------- */
@@ -491,13 +532,13 @@ static void first_body(void *user, int64_t begin, int64_t end)
 
 void tsr_map_first(tsr_context *ctx, const tsr_first *first)
 {
-    const int64_t size = tsr_shape_size(first->shape);
+    const int64_t size = size_of(&first->shape);
     if (!first->out || size <= 0) return;
-    const size_t bytes = (size_t)tsr_shape_size(first->target) * sizeof(tsr_real);
-    first_job job = {.first = first, .groups = groups_of(first->shape, first->target),
-                     .left = tsr_allocate(ctx, bytes, "the gradient of a maximum"),
+    const size_t bytes = (size_t)size_of(&first->target) * sizeof(tsr_real);
+    first_job job = {.first = first, .left = tsr_allocate(ctx, bytes, "the gradient of a maximum"),
                      .apart = run_apart[ctx->kernels->level]};
     if (!job.left) return;
+    group(&job.groups, &first->shape, &first->target);
     memcpy(job.left, first->g, bytes);
     /* The first group's places have nothing in common if they are of different results. */
     const int64_t unit = job.groups.step[0] ? size / job.groups.length[0] : size;
@@ -521,17 +562,17 @@ void tsr_map_backward(tsr_node *n)
     for (int i = 0; i < tsr_input_count(n); i++) {
         const bool passes = op->passes >> i & 1u;
         if ((!op->backward[i] && !passes) || !tsr_wants(n, i)) continue;
-        const tsr_shape shape = tsr_shape_of(tsr_input(n, i));
-        if (passes && tsr_same_shape(shape, tsr_shape_of(y))) {
+        const tsr_shape *shape = &tsr_input(n, i)->shape;
+        if (passes && tsr_shapes_equal(shape, &y->shape)) {
             tsr_accumulate(n, i, g);
             continue;
         }
-        tsr_map map = {.row = op->backward[i], .cost = op->cost, .shape = tsr_shape_of(y)};
+        tsr_map map = {.row = op->backward[i], .cost = op->cost, .shape = y->shape};
         if (numbers) memcpy(map.numbers, numbers, sizeof map.numbers);
         for (int k = 0; k < tsr_input_count(n) && !passes; k++)
-            tsr_map_add(&map, tsr_data(tsr_input(n, k)), tsr_shape_of(tsr_input(n, k)));
-        if (!passes) tsr_map_add(&map, tsr_data(y), tsr_shape_of(y));
-        tsr_map_add(&map, tsr_data(g), tsr_shape_of(y));
+            tsr_map_add(&map, tsr_data(tsr_input(n, k)), &tsr_input(n, k)->shape);
+        if (!passes) tsr_map_add(&map, tsr_data(y), NULL);
+        tsr_map_add(&map, tsr_data(g), NULL);
         tsr_real *out = tsr_gradient(n, i);
         if (tsr_size(tsr_input(n, i)) == tsr_size(y)) tsr_map_run(tsr_node_context(n), &map, out);
         else tsr_map_fold(tsr_node_context(n), &map, &(tsr_fold){.target = shape, .divisor = 1, .out = out});
@@ -539,12 +580,12 @@ void tsr_map_backward(tsr_node *n)
 }
 
 /* The shape that two broadcast to; false where they do not. */
-static bool broadcast(tsr_shape *a, tsr_shape b)
+static bool broadcast(tsr_shape *a, const tsr_shape *b)
 {
-    tsr_shape out = {.rank = a->rank > b.rank ? a->rank : b.rank};
+    tsr_shape out = {.rank = a->rank > b->rank ? a->rank : b->rank};
     for (int axis = 0; axis < out.rank; axis++) {
-        const int in_a = axis - out.rank + a->rank, in_b = axis - out.rank + b.rank;
-        const int64_t da = in_a < 0 ? 1 : a->dims[in_a], db = in_b < 0 ? 1 : b.dims[in_b];
+        const int in_a = axis - out.rank + a->rank, in_b = axis - out.rank + b->rank;
+        const int64_t da = in_a < 0 ? 1 : a->dims[in_a], db = in_b < 0 ? 1 : b->dims[in_b];
         if (da != db && da != 1 && db != 1) return false;
         out.dims[axis] = da == 1 ? db : da;
     }
@@ -558,11 +599,11 @@ tsr_tensor *tsr_map_rest(tsr_node *n, double first_number, double second_number)
     const tsr_map_op *op = map_op_of(n);
     tsr_map map = {.row = op->forward, .cost = op->cost, .numbers = {first_number, second_number}};
     for (int i = 0; i < tsr_input_count(n); i++) {
-        const tsr_shape shape = tsr_shape_of(tsr_input(n, i));
-        if (!broadcast(&map.shape, shape))
+        const tsr_tensor *x = tsr_input(n, i);
+        if (!broadcast(&map.shape, &x->shape))
             return tsr_reject(n, "%s does not broadcast with %s: axes, aligned at the last, must be equal or 1",
-                              tsr_shape_text(shape).text, tsr_shape_text(map.shape).text);
-        tsr_map_add(&map, tsr_data(tsr_input(n, i)), shape);
+                              tsr_shape_text(x->shape).text, tsr_shape_text(map.shape).text);
+        tsr_map_add(&map, tsr_data(x), &x->shape);
     }
     double *numbers = tsr_wants(n, -1) && (first_number != 0 || second_number != 0)
                           ? tsr_save(n, sizeof map.numbers) : NULL;

@@ -47,10 +47,10 @@ typedef struct tsr_map {
     tsr_shape shape;
     int count;
     const tsr_real *data[TSR_MAP_INPUTS];
-    tsr_shape shapes[TSR_MAP_INPUTS];
+    const tsr_shape *shapes[TSR_MAP_INPUTS]; /* NULL: `shape` */
 } tsr_map;
 
-void tsr_map_add(tsr_map *map, const tsr_real *data, tsr_shape shape);
+void tsr_map_add(tsr_map *map, const tsr_real *data, const tsr_shape *shape);
 
 /* By tsr_activation: y from x; the gradient of x from x (which they do not look at), y and g. */
 extern const tsr_row *const tsr_activation_rows[], *const tsr_deactivation_rows[];
@@ -62,7 +62,7 @@ void tsr_map_run(tsr_context *ctx, const tsr_map *map, tsr_real *out);
  * divisor. Sums are made in double. In a maximum NaN wins; of nothing it is -infinity. Always in the same order. */
 typedef struct tsr_fold {
     bool largest;
-    tsr_shape target;
+    const tsr_shape *target;
     double divisor;
     tsr_real *out; /* one of the two */
     double *exact;

@@ -259,16 +259,16 @@ tsr_tensor *tsr_linear(tsr_tensor *x, tsr_tensor *weight, tsr_tensor *bias, cons
 {
     tsr_node *n = tsr_begin(&linear_op, TSR_INPUTS(x, weight, bias));
     if (tsr_dead(n)) return tsr_end(n);
-    tsr_shape shape = tsr_shape_of(x);
-    const tsr_shape sw = tsr_shape_of(weight);
-    if (sw.rank != 2) return tsr_reject(n, "weight %s is not [in, out]", tsr_shape_text(sw).text);
-    if (shape.rank < 1 || shape.dims[shape.rank - 1] != sw.dims[0])
+    tsr_shape shape = x->shape;
+    const tsr_shape *sw = &weight->shape;
+    if (sw->rank != 2) return tsr_reject(n, "weight %s is not [in, out]", tsr_shape_text(*sw).text);
+    if (shape.rank < 1 || shape.dims[shape.rank - 1] != sw->dims[0])
         return tsr_reject(n, "input %s does not end in the %lld values that weight %s expects",
-                          tsr_shape_text(shape).text, (long long)sw.dims[0], tsr_shape_text(sw).text);
-    if (bias && (tsr_rank(bias) != 1 || tsr_dim(bias, 0) != sw.dims[1]))
+                          tsr_shape_text(shape).text, (long long)sw->dims[0], tsr_shape_text(*sw).text);
+    if (bias && (bias->shape.rank != 1 || bias->size != sw->dims[1]))
         return tsr_reject(n, "bias %s is not [%lld], one value per column of weight %s",
-                          tsr_shape_text(tsr_shape_of(bias)).text, (long long)sw.dims[1], tsr_shape_text(sw).text);
-    linear_call call = {.rows = 1, .in = sw.dims[0], .out = sw.dims[1]};
+                          tsr_shape_text(bias->shape).text, (long long)sw->dims[1], tsr_shape_text(*sw).text);
+    linear_call call = {.rows = 1, .in = sw->dims[0], .out = sw->dims[1]};
     if (options) call.activation = options->activation;
     if (call.activation < TSR_NO_ACTIVATION || call.activation > TSR_TANH)
         return tsr_reject(n, "there is no activation %d", (int)call.activation);

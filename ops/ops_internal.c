@@ -43,7 +43,7 @@ void tsr_activate(tsr_context *ctx, tsr_activation activation, tsr_real *y, int6
 {
     if (activation == TSR_NO_ACTIVATION) return;
     tsr_map map = {.row = tsr_activation_rows[activation], .cost = 2, .shape = TSR_SHAPE(size)};
-    tsr_map_add(&map, y, map.shape);
+    tsr_map_add(&map, y, NULL);
     tsr_map_run(ctx, &map, y);
 }
 
@@ -52,8 +52,8 @@ void tsr_deactivate(tsr_context *ctx, tsr_activation activation, const tsr_real 
 {
     tsr_map map = {.row = tsr_deactivation_rows[activation], .cost = 2, .shape = TSR_SHAPE(size)};
     if (map.row)
-        for (int i = 0; i < 2; i++) tsr_map_add(&map, y, map.shape); /* x, which none of these look at, and y */
-    tsr_map_add(&map, g, map.shape);
+        for (int i = 0; i < 2; i++) tsr_map_add(&map, y, NULL); /* x, which none of these look at, and y */
+    tsr_map_add(&map, g, NULL);
     tsr_map_run(ctx, &map, out);
 }
 
@@ -96,9 +96,10 @@ double tsr_dot(tsr_context *ctx, const tsr_real *a, const tsr_real *b, int64_t s
 
 void tsr_column_sums(tsr_context *ctx, const tsr_real *g, int64_t rows, int64_t columns, tsr_real *out)
 {
-    tsr_map map = {.shape = TSR_SHAPE(rows, columns)};
-    tsr_map_add(&map, g, map.shape);
-    tsr_map_fold(ctx, &map, &(tsr_fold){.target = TSR_SHAPE(1, columns), .divisor = 1, .out = out});
+    tsr_map map = {.shape = {.rank = 2, .dims = {rows, columns}}};
+    const tsr_shape target = {.rank = 1, .dims = {columns}};
+    tsr_map_add(&map, g, NULL);
+    tsr_map_fold(ctx, &map, &(tsr_fold){.target = &target, .divisor = 1, .out = out});
 }
 
 /* ---- products ------------------------------------------------------------------------------------------------------- */

@@ -53,7 +53,7 @@ static reduction *start(tsr_node *n, const tsr_reduce_options *options, bool nee
 static tsr_map map_of_input(const tsr_node *n, const tsr_row *row, double cost, double number)
 {
     tsr_map map = {.row = row, .numbers = {number}, .cost = cost, .shape = tsr_shape_of(tsr_input(n, 0))};
-    tsr_map_add(&map, tsr_data(tsr_input(n, 0)), map.shape);
+    tsr_map_add(&map, tsr_data(tsr_input(n, 0)), NULL);
     return map;
 }
 
@@ -67,19 +67,19 @@ static bool make_parts(tsr_node *n, reduction *r)
 
 static void add_parts(tsr_map *map, const reduction *r)
 {
-    tsr_map_add(map, r->parts, r->kept);
-    tsr_map_add(map, r->parts + tsr_shape_size(r->kept), r->kept);
+    tsr_map_add(map, r->parts, &r->kept);
+    tsr_map_add(map, r->parts + tsr_shape_size(r->kept), &r->kept);
 }
 
 static void fold(tsr_node *n, const tsr_map *map, const reduction *r, double divisor, tsr_real *out)
 {
-    tsr_map_fold(tsr_node_context(n), map, &(tsr_fold){.target = r->kept, .divisor = divisor, .out = out});
+    tsr_map_fold(tsr_node_context(n), map, &(tsr_fold){.target = &r->kept, .divisor = divisor, .out = out});
 }
 
 static void fold_largest(tsr_node *n, const tsr_map *map, const reduction *r, double divisor, tsr_real *out)
 {
     tsr_map_fold(tsr_node_context(n), map,
-                 &(tsr_fold){.largest = true, .target = r->kept, .divisor = divisor, .out = out});
+                 &(tsr_fold){.largest = true, .target = &r->kept, .divisor = divisor, .out = out});
 }
 
 /* ---- sum, mean ------------------------------------------------------------------------------------------------ */
@@ -91,7 +91,7 @@ static void sum_backward(tsr_node *n)
     const reduction *r = tsr_saved(n);
     tsr_map map = {.row = r->number != 1 ? spread : NULL, .numbers = {r->number},
                    .shape = tsr_shape_of(tsr_input(n, 0))};
-    tsr_map_add(&map, tsr_data(tsr_cotangent(n)), r->kept);
+    tsr_map_add(&map, tsr_data(tsr_cotangent(n)), &r->kept);
     tsr_map_run(tsr_node_context(n), &map, tsr_gradient(n, 0));
 }
 
@@ -168,7 +168,7 @@ static void var_backward(tsr_node *n)
     const reduction *r = tsr_saved(n);
     tsr_map map = map_of_input(n, var_gradient, 3, 2 / r->number);
     add_parts(&map, r);
-    tsr_map_add(&map, tsr_data(tsr_cotangent(n)), r->kept);
+    tsr_map_add(&map, tsr_data(tsr_cotangent(n)), &r->kept);
     tsr_map_run(tsr_node_context(n), &map, tsr_gradient(n, 0));
 }
 
@@ -181,7 +181,7 @@ static void find_means(tsr_node *n, reduction *r)
     if (!exact || !make_parts(n, r)) return;
     const tsr_map map = map_of_input(n, NULL, 1, 0);
     tsr_map_fold(tsr_node_context(n), &map,
-                 &(tsr_fold){.target = r->kept, .divisor = (double)r->count, .exact = exact});
+                 &(tsr_fold){.target = &r->kept, .divisor = (double)r->count, .exact = exact});
     for (int64_t i = 0; i < results && !tsr_dead(n); i++) {
         r->parts[i] = (tsr_real)exact[i];
         r->parts[results + i] = (tsr_real)(exact[i] - (double)r->parts[i]);
@@ -220,7 +220,7 @@ static void logsumexp_backward(tsr_node *n)
     const reduction *r = tsr_saved(n);
     tsr_map map = map_of_input(n, logsumexp_gradient, 6, 0);
     add_parts(&map, r);
-    tsr_map_add(&map, tsr_data(tsr_cotangent(n)), r->kept);
+    tsr_map_add(&map, tsr_data(tsr_cotangent(n)), &r->kept);
     tsr_map_run(tsr_node_context(n), &map, tsr_gradient(n, 0));
 }
 
@@ -240,7 +240,7 @@ tsr_tensor *tsr_logsumexp(tsr_tensor *x, const tsr_reduce_options *options)
     for (int64_t i = 0; i < results; i++)
         if (!isfinite(r->parts[i])) r->parts[i] = 0; /* no distances from infinity */
     tsr_map distances = map_of_input(n, exp_distance, 4, 0);
-    tsr_map_add(&distances, r->parts, r->kept);
+    tsr_map_add(&distances, r->parts, &r->kept);
     fold(n, &distances, r, 1, r->parts + results);
     tsr_map logs = {.row = add_log, .cost = 4, .shape = r->kept};
     add_parts(&logs, r);
@@ -271,8 +271,8 @@ static void norm_backward(tsr_node *n)
     const reduction *r = tsr_saved(n);
     const bool two = r->number == 2;
     tsr_map map = map_of_input(n, two ? norm_gradient_2 : norm_gradient, two ? 2 : 15, r->number);
-    tsr_map_add(&map, tsr_data(tsr_result(n)), r->kept);
-    tsr_map_add(&map, tsr_data(tsr_cotangent(n)), r->kept);
+    tsr_map_add(&map, tsr_data(tsr_result(n)), &r->kept);
+    tsr_map_add(&map, tsr_data(tsr_cotangent(n)), &r->kept);
     tsr_map_run(tsr_node_context(n), &map, tsr_gradient(n, 0));
 }
 
@@ -296,11 +296,11 @@ tsr_tensor *tsr_norm(tsr_tensor *x, const tsr_reduce_options *options)
         if (largest[i] <= 0) largest[i] = 1; /* all are 0, or there are none */
     const bool two = r->number == 2;
     tsr_map powers = map_of_input(n, two ? scaled_square : scaled_power, two ? 2 : 15, r->number);
-    tsr_map_add(&powers, largest, r->kept);
+    tsr_map_add(&powers, largest, &r->kept);
     fold(n, &powers, r, 1, largest + results);
     tsr_map roots = {.row = root, .numbers = {r->number}, .cost = 15, .shape = r->kept};
-    tsr_map_add(&roots, largest, r->kept);
-    tsr_map_add(&roots, largest + results, r->kept);
+    tsr_map_add(&roots, largest, &r->kept);
+    tsr_map_add(&roots, largest + results, &r->kept);
     tsr_map_run(tsr_node_context(n), &roots, y);
     return tsr_end(n);
 }

@@ -25,14 +25,14 @@ typedef struct softmax_chunk {
 static tsr_map map_of(const softmax_chunk *c, const tsr_row *row, const tsr_real *values, const tsr_real *of_rows)
 {
     tsr_map map = {.row = row, .cost = 4, .shape = c->shape};
-    tsr_map_add(&map, values, c->shape);
-    if (of_rows) tsr_map_add(&map, of_rows, c->rows);
+    tsr_map_add(&map, values, NULL);
+    if (of_rows) tsr_map_add(&map, of_rows, &c->rows);
     return map;
 }
 
 static void fold(const softmax_chunk *c, const tsr_map *map, bool largest, tsr_real *out)
 {
-    tsr_map_fold(c->ctx, map, &(tsr_fold){.largest = largest, .target = c->rows, .divisor = 1, .out = out});
+    tsr_map_fold(c->ctx, map, &(tsr_fold){.largest = largest, .target = &c->rows, .divisor = 1, .out = out});
 }
 
 static void compute(const softmax_chunk *c)
@@ -43,10 +43,10 @@ static void compute(const softmax_chunk *c)
     if (c->log) {
         fold(c, &map, false, c->second);
         tsr_map logs = {.row = logarithm, .cost = 4, .shape = c->rows};
-        tsr_map_add(&logs, c->second, c->rows);
+        tsr_map_add(&logs, c->second, &c->rows);
         tsr_map_run(c->ctx, &logs, c->second);
         map.row = log_share;
-        tsr_map_add(&map, c->second, c->rows);
+        tsr_map_add(&map, c->second, &c->rows);
     } else {
         tsr_map_run(c->ctx, &map, c->out);
         map = map_of(c, NULL, c->out, NULL);
@@ -59,11 +59,11 @@ static void compute(const softmax_chunk *c)
 static void compute_gradient(const softmax_chunk *c)
 {
     tsr_map map = map_of(c, c->log ? NULL : product, c->g, NULL);
-    tsr_map_add(&map, c->y, c->shape);
+    tsr_map_add(&map, c->y, NULL);
     fold(c, &map, false, c->first);
     map = map_of(c, c->log ? log_softmax_gradient : softmax_gradient, c->y, NULL);
-    tsr_map_add(&map, c->g, c->shape);
-    tsr_map_add(&map, c->first, c->rows);
+    tsr_map_add(&map, c->g, NULL);
+    tsr_map_add(&map, c->first, &c->rows);
     tsr_map_run(c->ctx, &map, c->out);
 }
 

@@ -86,12 +86,12 @@ static void sums_body(void *user, int64_t begin, int64_t end)
 bool tsr_multiply_thin(tsr_context *ctx, const tsr_kernels *kernels, const tsr_product *p)
 {
     const bool columns_few = p->columns <= p->rows;
-    const int64_t many = columns_few ? p->rows : p->columns;
-    thin_job job = {.kernels = kernels, .product = p, .few = columns_few ? p->columns : p->rows,
+    const int64_t few = columns_few ? p->columns : p->rows, many = columns_few ? p->rows : p->columns;
+    if (few > FEW || (p->depth < DOT_LEAST && many < SUM_LEAST) || p->left.pack || p->right.pack) return false;
+    thin_job job = {.kernels = kernels, .product = p, .few = few,
                     .matrix = columns_few ? &p->left : &p->right, .vectors = columns_few ? &p->right : &p->left,
                     .few_step = columns_few ? 1 : p->stride, .many_step = columns_few ? p->stride : 1,
                     .few_bias = columns_few};
-    if (job.few > FEW || p->left.pack || p->right.pack) return false;
     const bool dots = p->depth >= DOT_LEAST && job.matrix->depth_stride == 1 && job.vectors->depth_stride == 1;
     if (!dots && (job.matrix->row_stride != 1 || many < SUM_LEAST)) return false;
     const int64_t worth = tsr_grain((double)(p->depth * job.few));
