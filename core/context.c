@@ -34,7 +34,7 @@ tsr_context *tsr_open(const tsr_options *options)
     ctx->options = chosen;
     if (ctx->options.threads <= 0) ctx->options.threads = default_threads();
     ctx->recording = true;
-    ctx->kernels = tsr_kernels_choose();
+    ctx->kernels = tsr_kernels_choose(ctx->options.precision);
 
     ctx->error_value = (tsr_real)NAN;
     ctx->error_storage = (tsr_storage){.data = &ctx->error_value, .bytes = sizeof ctx->error_value, .references = 1};

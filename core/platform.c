@@ -6,6 +6,9 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#endif
 #elif defined(_WIN32)
 #include <io.h>
 #include <process.h>
@@ -78,5 +81,15 @@ unsigned long tsr_platform_process(void)
     return (unsigned long)_getpid();
 #else
     return 0;
+#endif
+}
+
+bool tsr_platform_allow_tiles(void)
+{
+#if defined(__linux__) && defined(__x86_64__) && defined(SYS_arch_prctl)
+    const long request_permission = 0x1023, tile_data = 18; /* refused unless the CPU and the system have them */
+    return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+#else
+    return false;
 #endif
 }

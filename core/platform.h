@@ -22,4 +22,7 @@ bool tsr_platform_replace(const char *from, const char *to);
 /* A number that differs between processes that run at once (for temporary names). Fallback: 0. */
 unsigned long tsr_platform_process(void);
 
+/* Asks the system to let this process use AMX's tile registers. Fallback: no. */
+bool tsr_platform_allow_tiles(void);
+
 #endif

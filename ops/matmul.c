@@ -129,7 +129,7 @@ static void multiply_batches(tsr_node *n, batches_job *job)
     const matmul_call *call = job->call;
     tsr_context *ctx = tsr_node_context(n);
     job->kernels = ctx->kernels;
-    job->workspace_bytes = (tsr_product_workspace(&job->product) + 63) / 64 * 64;
+    job->workspace_bytes = (tsr_product_workspace(job->kernels, &job->product) + 63) / 64 * 64;
     const double work = (double)job->product.rows * (double)job->product.columns * (double)job->product.depth;
     tsr_count_work(n, work * (double)call->batches);
     const bool side_by_side = call->batches > 1 && !repeats(call, job->out) && (call->batches >= 8 || work < 1e6);

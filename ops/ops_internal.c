@@ -108,7 +108,7 @@ void tsr_node_multiply(tsr_node *n, const tsr_product *product)
 {
     tsr_context *ctx = tsr_node_context(n);
     tsr_count_work(n, (double)product->rows * (double)product->columns * (double)product->depth);
-    const size_t bytes = tsr_product_workspace(product);
+    const size_t bytes = tsr_product_workspace(ctx->kernels, product);
     const tsr_piece *mark = ctx->scratch;
     void *workspace = bytes > 0 ? tsr_scratch(n, bytes) : NULL;
     if (bytes > 0 && !workspace) return;

@@ -94,6 +94,7 @@ void tsr_patch_correlate(tsr_node *n, const tsr_patches *p, int64_t columns, con
         memset(out, 0, (size_t)size * sizeof *out);
         return;
     }
+    if (tsr_patch_correlate_parts(n, p, columns, result, out)) return;
     const double work = (double)job.patches * (double)size;
     const int64_t tiles = (job.rows - 1) / job.kernels->gather_rows + 1, blocks = (job.patches - 1) / BLOCK + 1;
     int64_t pieces = PIECES;

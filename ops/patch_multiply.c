@@ -261,7 +261,7 @@ void tsr_patch_multiply(tsr_node *n, const tsr_patch_product *product)
     const tsr_patches *p = &product->patches;
     tsr_context *ctx = tsr_node_context(n);
     const int lanes = ctx->kernels->lanes, rows = ctx->kernels->gather_rows;
-    if (tsr_patches_count(p) == 0 || product->columns == 0) return;
+    if (tsr_patches_count(p) == 0 || product->columns == 0 || tsr_patch_multiply_parts(n, product)) return;
     multiply_job job = {.product = *product, .kernels = ctx->kernels, .rows = tsr_patches_count(p),
                         .dots = 4 * product->columns <= 3 * lanes && p->channels >= lanes};
     const int64_t together = job.dots ? lanes : 1;

@@ -74,6 +74,10 @@ void tsr_patch_multiply(tsr_node *n, const tsr_patch_product *product);
 /* out[j0, j1, j2, c][g, o] = sum over patches of value (j0, j1, j2, c) of group g * result[patch][g, o]. */
 void tsr_patch_correlate(tsr_node *n, const tsr_patches *p, int64_t columns, const tsr_real *result, tsr_real *out);
 
+/* Both once more, where all of it is one large product and the kernels have tsr_parts; false: not so. */
+bool tsr_patch_multiply_parts(tsr_node *n, const tsr_patch_product *product);
+bool tsr_patch_correlate_parts(tsr_node *n, const tsr_patches *p, int64_t columns, const tsr_real *result, tsr_real *out);
+
 /* ---- for those who multiply ---------------------------------------------------------------------------- */
 
 int64_t tsr_patches_count(const tsr_patches *p);

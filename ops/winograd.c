@@ -428,11 +428,14 @@ bool tsr_winograd_can(const tsr_conv_geometry *c)
            c->in_channels <= 4096 && c->out_channels <= 4096;
 }
 
-/* In multiply-adds of a full kernel, as measured with vectors of 32 bytes: transforms take about 500 for a tile's
+/* Products of one bfloat16 part are faster than the products here, unless few columns share what packing costs.
+ * Otherwise, in multiply-adds of a full kernel, as measured with vectors of 32 bytes: transforms take about 500 for a tile's
  * channel and 600 for a pair of channels; the products of patches lose about 8 per value that is packed. */
 bool tsr_winograd_fits(tsr_node *n, const tsr_conv_geometry *c)
 {
     if (tsr_precision_of(tsr_node_context(n)) == TSR_HIGHEST || !tsr_winograd_can(c)) return false;
+    const tsr_parts *split = tsr_node_context(n)->kernels->parts;
+    if (split && split->count == 1 && smaller(c->in_channels, c->out_channels) >= 128) return false;
     const picture result = result_of(c, NULL);
     const double tiles = (double)tiling_of(&result, c->batch).count;
     const double pixels = (double)(c->batch * result.height * result.width);

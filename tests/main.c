@@ -69,6 +69,12 @@ void test_skip(const char *why)
     state.skipped = why;
 }
 
+bool test_leaves_out(const char *kernels)
+{
+    const char *wanted = getenv("TSR_KERNELS");
+    return wanted && strcmp(wanted, kernels) != 0;
+}
+
 const char *test_path(const char *name)
 {
     static char paths[8][256];
@@ -121,7 +127,9 @@ int main(int count, char **arguments)
     const char *filter = "";
     bool with_long = false, only_gradcheck = false, list = false;
     if (count == 2 && strcmp(arguments[1], "--levels") == 0) { /* the instruction sets that TSR_KERNELS can force here */
-        for (int i = 0; tsr_kernels_list(i); i++) puts(tsr_kernels_list(i)->name);
+        const char *last = ""; /* tables of one name are those of the precisions */
+        for (int i = 0; tsr_kernels_list(i); last = tsr_kernels_list(i++)->name)
+            if (strcmp(last, tsr_kernels_list(i)->name) != 0) puts(tsr_kernels_list(i)->name);
         return 0;
     }
     for (int i = 1; i < count; i++) {

@@ -56,6 +56,9 @@ bool test_failed(void);
 /* Skips the rest of the running test, saying why: `return test_skip("no file ...")`. Counted apart. */
 void test_skip(const char *why);
 
+/* Whether TSR_KERNELS forces other kernels than these: tests/run.sh has each table tested once. */
+bool test_leaves_out(const char *kernels);
+
 /* A path below build/test-tmp/, unique to `name`; valid until the 8th call after. The folder exists. */
 const char *test_path(const char *name);
 

@@ -21,12 +21,15 @@ enum {
     IN_PLACE_ROWS = 128,                      /* and if its columns lie so close together */
     BAD_STRIDE = 2048 / sizeof(tsr_real),     /* steps by multiples of this */
     PIECE_WORK = 1 << 16,                     /* multiply-adds that are worth a thread's while */
-    AHEAD_PANELS = 4                          /* panels of A during which the next sliver of B is fetched */
+    AHEAD_PANELS = 4,                         /* panels of A during which the next sliver of B is fetched */
+    SPLIT_DEPTH = TSR_PARTS_TILE / 2,         /* least depth that is worth splitting, */
+    SPLIT_SIDE = TSR_PARTS_TILE               /* and least rows and columns for each part */
 };
 
 typedef struct plan {
-    const tsr_kernels *kernels;
+    const tsr_parts *bf16;          /* into which packed values are split; or NULL: they are not */
     int tile_rows, tile_columns;
+    void (*tile)(const tsr_tile *tile);
     tsr_product p;                  /* turned, if need be, so that its columns are not very few */
     int64_t row_step, column_step;  /* of the result: not always 1 in a turned product */
     bool turned;                    /* bias goes by rows */
@@ -57,7 +60,7 @@ typedef struct cuts {
     int64_t parts;                          /* sections summed side by side; 1: none are */
 } cuts;
 
-static cuts cuts_of(const tsr_product *p)
+static cuts cuts_of(const tsr_kernels *kernels, const tsr_product *p)
 {
     const int64_t few = smaller(p->rows, p->columns), many = larger(p->rows, p->columns);
     cuts c = {.parts = 1, .resident = few};
@@ -67,32 +70,46 @@ static cuts cuts_of(const tsr_product *p)
         for (c.parts = PARTS; c.parts > 1 && p->depth / c.parts < PART_DEPTH;) c.parts /= 2;
     const int64_t sections = c.parts > 1 ? c.parts : (p->depth - 1) / SECTION_DEPTH + 1;
     const int64_t share = (p->depth - 1) / sections + 1, blocks = (share - 1) / TSR_DEPTH_BLOCK + 1;
-    c.depth_block = (share - 1) / blocks + 1;
+    c.depth_block = round_up((share - 1) / blocks + 1, kernels->parts ? TSR_PARTS_TILE : 1);
     c.section = c.depth_block * blocks;
     if (c.parts > 1) c.parts = (p->depth - 1) / c.section + 1;
     else c.resident = smaller(few, RESIDENT_VALUES / c.section);
     return c;
 }
 
-/* Values of the packed resident factor; room for tiles that are not full. */
-static int64_t packed_values(const cuts *c)
+/* Values of the packed resident factor; room for tiles that are not full, and for three parts, half a value each. */
+static int64_t packed_values(const tsr_kernels *kernels, const cuts *c)
 {
-    return (c->resident + TSR_MAX_TILE) * (c->parts > 1 ? c->depth_block : c->section);
+    const int64_t values = (c->resident + TSR_MAX_TILE) * (c->parts > 1 ? c->depth_block : c->section);
+    return kernels->parts && kernels->parts->count > 2 ? values * kernels->parts->count / 2 : values;
 }
 
-size_t tsr_product_workspace(const tsr_product *p)
+size_t tsr_product_workspace(const tsr_kernels *kernels, const tsr_product *p)
 {
     if (tsr_product_is_small(p)) return 0;
-    const cuts c = cuts_of(p);
+    const cuts c = cuts_of(kernels, p);
     const int64_t partial = c.parts > 1 ? p->rows * p->columns : 0;
-    return (size_t)(c.parts * (packed_values(&c) + partial) + 64) * sizeof(tsr_real);
+    return (size_t)(c.parts * (packed_values(kernels, &c) + partial) + 64) * sizeof(tsr_real);
+}
+
+/* Values that a row of a packed block of this depth takes. */
+static int64_t packed_depth(const plan *l, int64_t depth)
+{
+    return l->bf16 ? round_up(depth, TSR_PARTS_TILE) * l->bf16->count / 2 : depth;
 }
 
 /* The product as it is computed, and what is read where it lies. `parts`: it costs nothing to turn. */
 static plan start_plan(const tsr_kernels *kernels, const tsr_product *p, bool parts)
 {
-    plan l = {.kernels = kernels, .tile_rows = kernels->tile_rows, .tile_columns = kernels->tile_columns, .p = *p,
+    plan l = {.tile_rows = kernels->tile_rows, .tile_columns = kernels->tile_columns, .tile = kernels->tile, .p = *p,
               .row_step = p->stride, .column_step = 1};
+    if (kernels->parts && p->depth >= SPLIT_DEPTH &&
+        smaller(p->rows, p->columns) >= SPLIT_SIDE * kernels->parts->count) {
+        l.bf16 = kernels->parts;
+        l.tile_rows = l.tile_columns = TSR_PARTS_TILE;
+        l.tile = l.bf16->tile;
+        return l;
+    }
     const bool along_rows = !p->left.pack && p->left.depth_stride == 1;
     const bool along_columns = !p->left.pack && p->left.row_stride == 1;
     if ((p->columns <= l.tile_rows && p->rows >= l.tile_columns && !along_rows) ||
@@ -131,7 +148,7 @@ static plan plan_of(const tsr_kernels *kernels, const tsr_product *p, const cuts
 
     /* As few pieces as fit on the stack, or more, for eight threads to share evenly if it is worth their while. */
     const int64_t tiles = stream_tiles(&l), tile = l.columns_stream ? l.tile_columns : l.tile_rows;
-    const int64_t fewest = (tiles - 1) / (STREAM_VALUES / l.depth_block / tile) + 1;
+    const int64_t fewest = (tiles - 1) / (STREAM_VALUES / packed_depth(&l, l.depth_block) / tile) + 1;
     const double work = (double)smaller(other, l.resident_cut) * (double)smaller(p->depth, c->section);
     l.pieces = c->parts > 1 ? fewest : smaller(tiles, round_up(fewest, 8));
     while (l.pieces > fewest && work * (double)(tiles * tile) < (double)l.pieces * PIECE_WORK)
@@ -156,8 +173,8 @@ static void one_tile(const plan *l, tsr_tile *tile, const tile_place *at)
     tile->bias = at->last && l->p.bias ? l->p.bias + (l->turned ? at->row : at->column) : NULL;
     tile->activation = at->last ? l->p.activation : TSR_NO_ACTIVATION;
     if (l->turned || at->columns < l->tile_columns)
-        tsr_tile_beside(l->kernels, tile, l->column_step, l->turned);
-    else l->kernels->tile(tile);
+        tsr_tile_beside(l->tile, l->tile_columns, tile, l->column_step, l->turned);
+    else l->tile(tile);
 }
 
 /* ---- one block ----------------------------------------------------------------------------------------- */
@@ -185,9 +202,10 @@ static void multiply_sliver(const plan *l, tsr_tile tile, tile_place at, int64_t
                             const block_view *b)
 {
     const bool lies = b->lies && at.columns == l->tile_columns;
-    tsr_real *const packed = b->packed + (at.column - b->begin) * tile.depth;
+    const int64_t row_values = packed_depth(l, tile.depth);
+    tsr_real *const packed = b->packed + (at.column - b->begin) * row_values;
     const bool more = at.column + 2 * l->tile_columns <= b->end;
-    const tsr_real *ahead = packed + (more ? l->tile_columns * tile.depth : 0);
+    const tsr_real *ahead = packed + (more ? l->tile_columns * row_values : 0);
     if (lies && more) ahead = value_at(b->lies, at.column + l->tile_columns, k);
     else if (lies) ahead = value_at(b->lies, b->begin, k + tile.depth);
     const int64_t ahead_step = lies ? b->lies->depth_stride : l->tile_columns;
@@ -196,7 +214,7 @@ static void multiply_sliver(const plan *l, tsr_tile tile, tile_place at, int64_t
     for (at.row = a->begin; at.row < a->end; at.row += height, panel++) {
         height = panel_rows(a->end - at.row, l->tile_rows);
         tile.rows = (int)height;
-        tile.a = a->packed + panel * l->tile_rows * tile.depth;
+        tile.a = a->packed + panel * l->tile_rows * row_values;
         if (a->lies) tile.a = value_at(a->lies, at.row, k);
         tile.b = packed;
         tile.b_step = l->tile_columns;
@@ -218,13 +236,13 @@ static void multiply_block(const section_job *job, int64_t k, int64_t depth, con
     const plan *l = job->plan;
     const int64_t cached = CACHED_ROWS / l->tile_rows * l->tile_rows;
     tile_place at = {.accumulate = job->accumulate || k > job->k, .last = job->last && k + depth >= job->k_end};
-    tsr_tile tile = {.depth = depth, .a_row = 1, .a_step = l->tile_rows};
+    tsr_tile tile = {.depth = depth, .a_row = 1, .a_step = l->tile_rows, .parts = l->bf16 ? l->bf16->count : 0};
     if (a->lies) {
         tile.a_row = a->lies->row_stride;
         tile.a_step = a->lies->depth_stride;
     }
     block_view rows = *a, columns = *b;
-    for (; rows.begin < a->end; rows.begin = rows.end, rows.packed += cached * depth) {
+    for (; rows.begin < a->end; rows.begin = rows.end, rows.packed += cached * packed_depth(l, depth)) {
         rows.end = a->end - rows.begin < cached + l->tile_rows ? a->end : rows.begin + cached;
         for (at.column = b->begin; at.column < b->end; at.column += l->tile_columns) {
             at.columns = (int)smaller(l->tile_columns, b->end - at.column);
@@ -244,6 +262,24 @@ static int64_t panel_start(const tsr_block_of *all, bool left, int64_t p)
     return smaller(p * all->tile, all->rows);
 }
 
+/* Packs whole panels (the last may be cut) and splits their values, if they are to be. */
+static void pack(const plan *l, bool left, const tsr_block_of *block, tsr_real *out)
+{
+    const tsr_factor *factor = left ? &l->p.left : &l->p.right;
+    if (!l->bf16) {
+        tsr_pack(factor, block, out);
+        return;
+    }
+    _Alignas(64) tsr_real values[TSR_PARTS_TILE * TSR_DEPTH_BLOCK];
+    tsr_block_of panel = *block;
+    const int64_t end = block->row + block->rows;
+    for (; panel.row < end; panel.row += panel.tile, out += panel.tile * packed_depth(l, block->depth)) {
+        panel.rows = smaller(end - panel.row, panel.tile);
+        tsr_pack(factor, &panel, values);
+        l->bf16->split(values, panel.depth, l->bf16->count, left, out);
+    }
+}
+
 /* Packs panels [begin, end) of those that the rows of block `all` make. */
 static void pack_panels(const plan *l, bool left, const tsr_block_of *all, int64_t begin, int64_t end, tsr_real *out)
 {
@@ -255,14 +291,14 @@ static void pack_panels(const plan *l, bool left, const tsr_block_of *all, int64
         const int64_t start = panel_start(all, left, p);
         some.row = all->row + start;
         some.rows = panel_start(all, left, next) - start;
-        tsr_pack(left ? &l->p.left : &l->p.right, &some, out + (p - begin) * all->tile * all->depth);
+        pack(l, left, &some, out + (p - begin) * all->tile * packed_depth(l, all->depth));
     }
 }
 
 /* Where the packed resident rows of depth block k begin. */
 static tsr_real *resident_at(const section_job *job, int64_t k, int tile)
 {
-    return job->plan->packed + (k - job->k) * round_up(job->end - job->begin, tile);
+    return job->plan->packed + packed_depth(job->plan, k - job->k) * round_up(job->end - job->begin, tile);
 }
 
 static void pack_resident_body(void *user, int64_t begin, int64_t end)
@@ -273,7 +309,7 @@ static void pack_resident_body(void *user, int64_t begin, int64_t end)
                         .tile = l->columns_stream ? l->tile_rows : l->tile_columns};
     for (all.k = job->k; all.k < job->k_end; all.k += l->depth_block) {
         all.depth = smaller(l->depth_block, job->k_end - all.k);
-        tsr_real *out = resident_at(job, all.k, all.tile) + begin * all.tile * all.depth;
+        tsr_real *out = resident_at(job, all.k, all.tile) + begin * all.tile * packed_depth(l, all.depth);
         pack_panels(l, l->columns_stream, &all, begin, end, out);
     }
 }
@@ -306,8 +342,11 @@ static void stream_body(void *user, int64_t begin, int64_t end)
 {
     const section_job *job = user;
     const int64_t tiles = stream_tiles(job->plan), pieces = job->plan->pieces;
+    const tsr_parts *bf16 = job->plan->bf16;
+    if (bf16) bf16->begin();
     for (int64_t piece = begin; piece < end; piece++)
         stream_piece(job, tiles * piece / pieces, tiles * (piece + 1) / pieces);
+    if (bf16) bf16->end();
 }
 
 /* ---- the whole ----------------------------------------------------------------------------------------- */
@@ -406,8 +445,8 @@ static void multiply_with(tsr_context *ctx, const tsr_kernels *kernels, const ts
         tsr_multiply_small(kernels, p);
         return;
     }
-    const cuts c = cuts_of(p);
-    parts_job job = {.kernels = kernels, .product = p, .depth = c.section, .packed_values = packed_values(&c),
+    const cuts c = cuts_of(kernels, p);
+    parts_job job = {.kernels = kernels, .product = p, .depth = c.section, .packed_values = packed_values(kernels, &c),
                      .packed = workspace};
     if (p->depth > 0) {
         plan l = plan_of(kernels, p, &c);

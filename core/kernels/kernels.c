@@ -1,6 +1,7 @@
 /* The tables of kernels, one per instruction set, and the choice between them. */
 #include "core/kernels/kernels.h"
 #include "core/kernels/functions.h"
+#include "core/platform.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -60,6 +61,9 @@ static void correlate_channels(const tsr_correlation *t, int64_t channel, double
 static void plain_correlate(const tsr_correlation *t, double *sums) { correlate_channels(t, 0, sums); }
 
 
+#if defined(TSR_EMULATE_TILES) && !defined(TSR_DOUBLE)
+#include "core/kernels/tiles_emulated.h"
+#endif
 #define LEVEL plain
 #define LEVEL_LOOPS TSR_LEVEL_BASE
 #define LEVEL_TARGET
@@ -130,6 +134,11 @@ static void plain_tile(const tsr_tile *t)
 #else
 #define WIDE_ATTRIBUTE
 #endif
+/* Compilers of 2021 know AMX. */
+#if defined(__x86_64__) && !defined(TSR_DOUBLE) && (defined(__clang__) ? __clang_major__ >= 12 : __GNUC__ >= 11)
+#include "core/kernels/tiles_amx.h"
+#define HAVE_AMX 1
+#endif
 #define LEVEL avx512
 #define LEVEL_LOOPS TSR_LEVEL_AVX512
 #define LEVEL_TARGET WIDE_ATTRIBUTE __attribute__((target("avx512f")))
@@ -145,12 +154,18 @@ static void plain_tile(const tsr_tile *t)
 
 static const tsr_kernels *const tables[] = {
     &plain_kernels,
+#if defined(TSR_EMULATE_TILES) && !defined(TSR_DOUBLE)
+    &emulated_kernels[0], &emulated_kernels[1], &emulated_kernels[2],
+#endif
 #ifdef __GNUC__
     &baseline_kernels,
 #endif
 #ifdef HAVE_X86
     &avx2_kernels,
     &avx512_kernels,
+#endif
+#ifdef HAVE_AMX
+    &amx_kernels[0], &amx_kernels[1], &amx_kernels[2],
 #endif
 };
 enum { TABLES = sizeof tables / sizeof *tables };
@@ -160,6 +175,14 @@ static bool runs_here(const tsr_kernels *table)
 #ifdef HAVE_X86
     if (table == &avx2_kernels) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     if (table == &avx512_kernels) return __builtin_cpu_supports("avx512f");
+#endif
+#ifdef HAVE_AMX
+    if (table->parts && !table->emulated) {
+        unsigned a, b, c, d;
+        const unsigned bf16_and_tile = 1u << 22 | 1u << 24;
+        return __builtin_cpu_supports("avx512f") && __get_cpuid_count(7, 0, &a, &b, &c, &d) &&
+               (d & bf16_and_tile) == bf16_and_tile && tsr_platform_allow_tiles();
+    }
 #endif
     (void)table;
     return true;
@@ -172,13 +195,16 @@ const tsr_kernels *tsr_kernels_list(int i)
     return NULL;
 }
 
-const tsr_kernels *tsr_kernels_choose(void)
+const tsr_kernels *tsr_kernels_choose(tsr_precision precision)
 {
+    const int parts = precision == TSR_HIGHEST ? 3 : precision == TSR_HIGH ? 2 : 1; /* as few as keep the bound */
     const char *wanted = getenv("TSR_KERNELS");
-    const tsr_kernels *best = tables[0];
-    for (int i = 0; tsr_kernels_list(i); i++) {
-        best = tsr_kernels_list(i);
-        if (wanted && strcmp(wanted, best->name) == 0) break;
+    const tsr_kernels *best = NULL;
+    for (int k = 0; k < (int)TABLES; k++) {
+        const tsr_kernels *table = tables[k];
+        if ((table->parts && table->parts->count != parts) || !runs_here(table)) continue;
+        if (wanted && strcmp(wanted, table->name) == 0) return table;
+        if (!table->emulated) best = table;
     }
     return best;
 }

@@ -1,8 +1,8 @@
 /* The few inner loops that decide the speed. A kernel knows no tensor.
  *
  * One table of function pointers per instruction set; tsr_kernels_choose picks the best this CPU has, or the one that
- * the environment variable TSR_KERNELS names (plain, baseline, avx2, avx512; a name that is unknown, or that this CPU
- * does not have, is as if nothing was said). Chosen once per context. README.md says how it works. */
+ * the environment variable TSR_KERNELS names (plain, baseline, avx2, avx512, amx; a name that is unknown, or that this
+ * CPU does not have, is as if nothing was said). Chosen once per context. README.md says how it works. */
 #ifndef TESSERA_CORE_KERNELS_H
 #define TESSERA_CORE_KERNELS_H
 
@@ -11,7 +11,8 @@
 
 enum {
     TSR_MAX_TILE = 64,        /* most rows or columns of a micro-kernel's tile */
-    TSR_MAX_TILE_AREA = 512,  /* most rows times columns */
+    TSR_MAX_TILE_AREA = 1024, /* most rows times columns */
+    TSR_PARTS_TILE = 32,      /* rows and columns of a tile of tsr_parts, and the depth of its steps */
     TSR_GATHER_ROWS = 8,      /* most rows, */
     TSR_GATHER_WIDTH = 48,    /* and columns, of a gathered tile */
     TSR_DEPTH_BLOCK = 256     /* most products summed one by one; longer sums are sums of such sums */
@@ -39,9 +40,22 @@ typedef struct tsr_tile {
     const tsr_real *bias; /* or NULL */
     int rows;             /* 1 .. tile_rows */
     int columns;          /* that are wanted; others may be computed too, or not */
+    int parts;            /* of tsr_parts */
     bool accumulate;
     tsr_activation activation;
 } tsr_tile;
+
+/* Products of bfloat16 parts, for instructions that multiply those faster: a value is split into the sum of 1, 2 or 3
+ * parts, and the products of parts that count (1, 3 or 6) are summed in float. Subnormal numbers count as zero;
+ * infinity and NaN give what they give in float. Factors are packed in panels of TSR_PARTS_TILE rows and then split. */
+typedef struct tsr_parts {
+    int count;
+    /* Splits a packed panel, panel[d * TSR_PARTS_TILE + r] for d < depth, of the left or right factor. `out` is aligned
+     * to 64 bytes and has TSR_PARTS_TILE * parts / 2 values for each depth up to a multiple of TSR_PARTS_TILE. */
+    void (*split)(const tsr_real *panel, int64_t depth, int parts, bool left, tsr_real *out);
+    void (*begin)(void), (*end)(void);   /* around tiles, on the thread that computes them; cheap, but not free */
+    void (*tile)(const tsr_tile *tile);  /* a and b: split panels; strides, b_copy and ahead are not looked at */
+} tsr_parts;
 
 /* What Winograd's last transform reads: 36 planes of values, `plane` apart, one for each frequency. */
 typedef struct tsr_planes {
@@ -88,6 +102,8 @@ typedef struct tsr_correlation {
 
 typedef struct tsr_kernels {
     const char *name;
+    bool emulated;               /* a stand-in of the tests, for whom asks for it by name */
+    const tsr_parts *parts;      /* by which tsr_multiply computes large products; or NULL: all are by `tile` */
     int level;                   /* of the loops of levels.h */
     int tile_rows, tile_columns; /* of the micro-kernel */
     /* Quickest where the factors are packed: a_row = 1, a_step = tile_rows, b_step = tile_columns. */
@@ -104,9 +120,10 @@ typedef struct tsr_kernels {
     void (*add_rows)(const tsr_real *const *a, int64_t ahead, const tsr_real *c, int64_t count, tsr_real *y);
 } tsr_kernels;
 
-const tsr_kernels *tsr_kernels_choose(void);
+const tsr_kernels *tsr_kernels_choose(tsr_precision precision);
 
-/* The tables this CPU can run, slowest first: i = 0 is plain C; NULL past the last. */
+/* The tables this CPU can run, slowest first: i = 0 is plain C; NULL past the last. With tsr_parts there is one for each
+ * precision, under one name. */
 const tsr_kernels *tsr_kernels_list(int i);
 
 /* ---- matrix product ------------------------------------------------------------------------------------ */
@@ -145,8 +162,8 @@ typedef struct tsr_product {
     tsr_activation activation;
 } tsr_product;
 
-/* Workspace a product needs, in bytes, aligned to 64; depends on the sizes alone. */
-size_t tsr_product_workspace(const tsr_product *product);
+/* Workspace a product needs, in bytes, aligned to 64; depends on the kernels and the sizes alone. */
+size_t tsr_product_workspace(const tsr_kernels *kernels, const tsr_product *product);
 
 /* Runs on the context's threads; the bits do not depend on their number. */
 void tsr_multiply(tsr_context *ctx, const tsr_product *product, void *workspace);

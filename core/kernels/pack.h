@@ -8,9 +8,10 @@
  * out[p * tile * depth + d * tile + r], zeros where there is no such row. depth <= TSR_DEPTH_BLOCK. */
 void tsr_pack(const tsr_factor *factor, const tsr_block_of *block, tsr_real *out);
 
-/* A tile of which fewer columns exist, or whose columns lie `column_step` values apart: computed beside, then brought
- * home. The tile is changed. */
-void tsr_tile_beside(const tsr_kernels *kernels, tsr_tile *tile, int64_t column_step, bool bias_by_rows);
+/* A kernel's tile of `width` columns of which fewer exist, or whose columns lie `column_step` values apart: computed
+ * beside, then brought home. The tile is changed. */
+void tsr_tile_beside(void (*kernel)(const tsr_tile *), int width, tsr_tile *tile, int64_t column_step,
+                     bool bias_by_rows);
 
 /* Whether a product is so small, and multiplies one that is. */
 bool tsr_product_is_small(const tsr_product *product);

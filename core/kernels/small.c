@@ -1,11 +1,12 @@
 /* Products that are a few tiles: no workspace, no plan, no threads. Factors are read where they lie, if they can be. */
 #include "core/kernels/pack.h"
 
-void tsr_tile_beside(const tsr_kernels *kernels, tsr_tile *tile, int64_t column_step, bool bias_by_rows)
+void tsr_tile_beside(void (*kernel)(const tsr_tile *), int width, tsr_tile *tile, int64_t column_step,
+                     bool bias_by_rows)
 {
     _Alignas(64) tsr_real local[TSR_MAX_TILE_AREA];
     tsr_real *const home = tile->c;
-    const int64_t row_step = tile->stride, width = kernels->tile_columns;
+    const int64_t row_step = tile->stride;
     tile->c = local;
     tile->stride = width;
     if (tile->accumulate || tile->bias) /* what is there and the bias come first, then the sums */
@@ -18,7 +19,7 @@ void tsr_tile_beside(const tsr_kernels *kernels, tsr_tile *tile, int64_t column_
             }
     tile->accumulate = tile->accumulate || tile->bias;
     tile->bias = NULL;
-    kernels->tile(tile);
+    kernel(tile);
     for (int i = 0; i < tile->rows; i++)
         for (int j = 0; j < tile->columns; j++) home[i * row_step + j * column_step] = local[i * width + j];
 }
@@ -68,7 +69,7 @@ void tsr_multiply_small(const tsr_kernels *kernels, const tsr_product *p)
             tile.stride = p->stride;
             tile.bias = p->bias ? p->bias + j : NULL;
             tile.accumulate = p->accumulate;
-            if (tile.columns < width) tsr_tile_beside(kernels, &tile, 1, false);
+            if (tile.columns < width) tsr_tile_beside(kernels->tile, width, &tile, 1, false);
             else kernels->tile(&tile);
         }
     }

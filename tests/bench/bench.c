@@ -258,7 +258,7 @@ int main(int count, char **arguments)
     }
     if (!o.tsv && !o.list)
         printf("%d thread%s, kernels %s, precision %s\n%-30s %11s %19s %18s %8s\n", o.threads, o.threads > 1 ? "s" : "",
-               tsr_kernels_choose()->name, precisions[o.precision], "workload", "median ms", "", "", "MB");
+               tsr_kernels_choose(o.precision)->name, precisions[o.precision], "workload", "median ms", "", "", "MB");
     int failed = 0, found = 0;
     const workload *const tables[] = {bench_kernels, bench_nets};
     for (int table = 0; table < 2; table++)

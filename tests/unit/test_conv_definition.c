@@ -145,6 +145,64 @@ static void check_definition(tsr_shape image, tsr_shape weight, const tsr_conv_o
     tsr_close(ctx);
 }
 
+/* Root mean square of the error, over that of |row| |column| for sums of `depth` products of N(0, 1). */
+static double relative_error(const tsr_tensor *ours, const double *theirs, int64_t depth)
+{
+    double squares = 0;
+    for (int64_t i = 0; i < tsr_size(ours); i++) squares += pow((double)tsr_data(ours)[i] - theirs[i], 2);
+    return sqrt(squares / (double)tsr_size(ours)) / (double)depth;
+}
+
+/* Large enough for products of parts, where the table has them; 3 x 1 is none of Winograd's. */
+static void check_precision(int stride)
+{
+    enum { SIDE = 14, CHANNELS = 194, TAPS = 3, PIXELS = 2 * SIDE * SIDE, WEIGHTS = TAPS * CHANNELS * CHANNELS };
+    static double sums[2 * PIXELS * CHANNELS + WEIGHTS];
+    double *result = sums, *image_gradient = result + PIXELS * CHANNELS;
+    double *weight_gradient = image_gradient + PIXELS * CHANNELS;
+    tsr_conv_options options = {.padding = {1, 0}, .stride = {stride, 1}};
+    bool defined_yet = false;
+    memset(sums, 0, sizeof sums);
+    for (int i = 0; tsr_kernels_list(i); i++) {
+        const tsr_kernels *kernels = tsr_kernels_list(i);
+        if (test_leaves_out(kernels->name)) continue;
+        const int parts = kernels->parts ? kernels->parts->count : 3;
+        const double bound = parts == 3 ? 1e-6 : parts == 2 ? 1e-5 : 5e-3;
+        options.activation = TSR_NO_ACTIVATION;
+        tsr_context *ctx = tsr_open(&(tsr_options){.seed = 3, .precision = parts == 3 ? TSR_HIGHEST : TSR_HIGH});
+        ctx->kernels = kernels;
+        tsr_tensor *x = tsr_watch(tsr_normal(ctx, TSR_SHAPE(2, SIDE, SIDE, CHANNELS), 0, 1, 1));
+        tsr_tensor *w = tsr_watch(tsr_normal(ctx, TSR_SHAPE(3, 1, CHANNELS, CHANNELS), 0, 1, 2));
+        tsr_tensor *y = tsr_conv(x, w, NULL, &options), *g = tsr_normal(ctx, tsr_shape_of(y), 0, 1, 3);
+        tsr_backward_from(y, g);
+        if (!defined_yet) {
+            defined_yet = true;
+            const definition d = define(tsr_shape_of(x), tsr_shape_of(w), tsr_shape_of(y), &options);
+            each_term(&d, add_term, &(defined){tsr_data(x), tsr_data(w), tsr_data(g), result, image_gradient,
+                                               weight_gradient});
+        }
+        const double errors[] = {relative_error(y, result, TAPS * CHANNELS),
+                                 relative_error(tsr_grad(w), weight_gradient, PIXELS / stride),
+                                 relative_error(tsr_grad(x), image_gradient, TAPS * CHANNELS)};
+        for (int k = 0; k < 3; k++) {
+            const bool by_parts = parts < 3 && (k < 2 || stride == 1); /* which shows */
+            test_check(errors[k] <= bound && (!by_parts || errors[k] > bound / 200), kernels->name, __FILE__, __LINE__);
+        }
+        tsr_tensor *bias = tsr_normal(ctx, TSR_SHAPE(CHANNELS), 0, 10, 4);
+        options.activation = TSR_RELU;
+        const tsr_tensor *whole = tsr_conv(x, w, bias, &options), *composed = tsr_relu(tsr_add(y, bias));
+        for (int64_t k = 0; k < tsr_size(y) && !test_failed(); k++)
+            CHECK_NEAR(tsr_data(whole)[k], tsr_data(composed)[k], 1e-5);
+        tsr_close(ctx);
+    }
+}
+
+TEST(conv_keeps_the_error_bound_of_its_precision_at_every_level)
+{
+    check_precision(1);
+    check_precision(2);
+}
+
 TEST(conv_is_the_sum_that_defines_it_where_images_have_many_channels)
 {
     check_definition(TSR_SHAPE(2, 9, 13, 40), TSR_SHAPE(3, 3, 40, 35),

@@ -21,7 +21,7 @@ typedef struct product_data {
     const product_case *c;
     tsr_real *left, *right, *bias, *before, *out, *workspace;
     int64_t size; /* of out: one value of padding a row, and the guard */
-    size_t workspace_bytes;
+    size_t workspace_room; /* enough for all tables */
     tsr_product p;
 } product_data;
 
@@ -63,8 +63,11 @@ static bool prepare(product_data *d, const product_case *c, tsr_factor plain[2])
                          .bias = c->bias ? d->bias : NULL, .activation = c->activation};
     if (c->left_callback) d->p.left = (tsr_factor){.pack = pack_slowly, .user = &plain[0]};
     if (c->right_callback) d->p.right = (tsr_factor){.pack = pack_slowly, .user = &plain[1]};
-    d->workspace_bytes = tsr_product_workspace(&d->p);
-    d->workspace = malloc(d->workspace_bytes + GUARD);
+    for (int i = 0; tsr_kernels_list(i); i++) {
+        const size_t bytes = tsr_product_workspace(tsr_kernels_list(i), &d->p);
+        if (bytes > d->workspace_room) d->workspace_room = bytes;
+    }
+    d->workspace = malloc(d->workspace_room + GUARD);
     return d->left && d->right && d->bias && d->before && d->out && d->workspace;
 }
 
@@ -82,13 +85,13 @@ static void give_back(product_data *d)
 static bool multiply_into(product_data *d, tsr_context *ctx, const tsr_kernels *kernels)
 {
     memcpy(d->out, d->before, (size_t)d->size * sizeof *d->out);
-    memset(d->workspace, 0xff, d->workspace_bytes + GUARD); /* NaN: nothing may count on what is there */
+    memset(d->workspace, 0xff, d->workspace_room + GUARD); /* NaN: nothing may count on what is there */
     if (ctx) {
         ctx->kernels = kernels;
         tsr_multiply(ctx, &d->p, d->workspace);
     } else tsr_multiply_alone(kernels, &d->p, d->workspace);
     bool clean = true;
-    const unsigned char *guard = (unsigned char *)d->workspace + d->workspace_bytes;
+    const unsigned char *guard = (unsigned char *)d->workspace + tsr_product_workspace(kernels, &d->p);
     for (int k = 0; k < GUARD; k++) clean = clean && guard[k] == 0xff;
     for (int64_t i = 0; i < d->c->rows; i++)
         clean = clean && d->out[i * d->p.stride + d->c->columns] == d->before[i * d->p.stride + d->c->columns];
@@ -120,6 +123,13 @@ static double error_of(const product_data *d, const tsr_factor plain[2])
     return count > 0 ? sqrt(sum / count) / scale : 0;
 }
 
+/* What a table may be wrong by: `bound` in float, or what its parts of 8 bits leave. */
+static double bound_of(const tsr_kernels *kernels, double bound)
+{
+    if (!kernels->parts || kernels->parts->count == 3) return bound;
+    return kernels->parts->count == 2 ? 1e-5 : 5e-3;
+}
+
 /* One case at every level: right, within its memory, and the same bits on one thread, on three, and alone. */
 static void check_product(const product_case *c, double bound)
 {
@@ -131,11 +141,13 @@ static void check_product(const product_case *c, double bound)
     tsr_real *first = malloc((size_t)d.size * sizeof *first);
     for (int i = 0; first && tsr_kernels_list(i); i++) {
         const tsr_kernels *kernels = tsr_kernels_list(i);
-        snprintf(what, sizeof what, "%s: %lld x %lld x %lld", kernels->name, (long long)c->rows, (long long)c->columns,
+        if (test_leaves_out(kernels->name)) continue;
+        snprintf(what, sizeof what, "%s, %d parts: %lld x %lld x %lld", kernels->name,
+                 kernels->parts ? kernels->parts->count : 0, (long long)c->rows, (long long)c->columns,
                  (long long)c->depth);
         const size_t bytes = (size_t)d.size * sizeof *first;
         if (!test_check(multiply_into(&d, one, kernels), what, __FILE__, __LINE__)) break;
-        if (!test_check(error_of(&d, plain) <= bound, what, __FILE__, __LINE__)) break;
+        if (!test_check(error_of(&d, plain) <= bound_of(kernels, bound), what, __FILE__, __LINE__)) break;
         memcpy(first, d.out, bytes);
         multiply_into(&d, three, kernels);
         if (!test_check(memcmp(first, d.out, bytes) == 0, what, __FILE__, __LINE__)) break;
@@ -203,8 +215,8 @@ TEST(product_of_blocks_that_do_not_come_out_even_is_right_at_every_level)
 
 TEST(products_of_a_few_tiles_need_no_workspace)
 {
-    CHECK_EQUAL(tsr_product_workspace(&(tsr_product){.rows = 4, .columns = 16, .depth = 2}), 0);
-    CHECK(tsr_product_workspace(&(tsr_product){.rows = 64, .columns = 64, .depth = 64}) > 0);
+    CHECK_EQUAL(tsr_product_workspace(tsr_kernels_list(0), &(tsr_product){.rows = 4, .columns = 16, .depth = 2}), 0);
+    CHECK(tsr_product_workspace(tsr_kernels_list(0), &(tsr_product){.rows = 64, .columns = 64, .depth = 64}) > 0);
 }
 
 TEST(product_sums_of_long_rows_keep_their_error_bound_at_every_level)
@@ -219,6 +231,42 @@ TEST(product_sums_of_long_rows_keep_their_error_bound_at_every_level)
     check_product(&(product_case){.rows = 2, .columns = 5, .depth = 131072}, bound);
     check_product(&(product_case){.rows = 2, .columns = 300, .depth = 131072, .right_turned = true}, bound);
     check_product(&(product_case){.rows = 2300, .columns = 2, .depth = 17000, .accumulate = true, .bias = true}, bound);
+}
+
+/* A product just large enough to be one of parts, where the table has them. */
+static void check_precision(const tsr_kernels *kernels, int64_t depth)
+{
+    const int64_t side = kernels->parts ? TSR_PARTS_TILE * kernels->parts->count + 1 : 20;
+    const product_case c = {.rows = side - 1, .columns = side, .depth = depth, .left_turned = true};
+    product_data d;
+    tsr_factor plain[2];
+    char what[100];
+    snprintf(what, sizeof what, "%s, depth %lld", kernels->name, (long long)depth);
+    if (test_check(prepare(&d, &c, plain), "there is memory", __FILE__, __LINE__)) {
+        test_check(multiply_into(&d, NULL, kernels), what, __FILE__, __LINE__);
+        test_check(error_of(&d, plain) <= bound_of(kernels, sizeof(tsr_real) == 8 ? 1e-15 : 1e-6), what, __FILE__,
+                   __LINE__);
+    }
+    give_back(&d);
+}
+
+TEST(product_keeps_the_error_bound_of_its_precision_at_every_level)
+{
+    for (int i = 0; tsr_kernels_list(i); i++) {
+        const tsr_kernels *kernels = tsr_kernels_list(i);
+        if (test_leaves_out(kernels->name)) continue;
+        check_precision(kernels, 64);
+        check_precision(kernels, 1000);
+        check_precision(kernels, 1 << 14);
+        if (!kernels->emulated) check_precision(kernels, 1 << 17);
+    }
+}
+
+TEST_LONG(product_of_emulated_parts_keeps_its_error_bound_in_long_sums)
+{
+    for (int i = 0; tsr_kernels_list(i); i++)
+        if (tsr_kernels_list(i)->emulated && !test_leaves_out(tsr_kernels_list(i)->name))
+            check_precision(tsr_kernels_list(i), 1 << 17);
 }
 
 TEST_LONG(product_of_factors_too_large_to_pack_at_once_is_right)
@@ -262,13 +310,20 @@ TEST(kernels_are_listed_from_plain_to_the_one_chosen)
         const tsr_kernels *k = tsr_kernels_list(count);
         CHECK(k->tile_rows <= TSR_MAX_TILE && k->tile_columns <= TSR_MAX_TILE);
         CHECK(k->tile_rows * k->tile_columns <= TSR_MAX_TILE_AREA);
-        chosen = chosen || k == tsr_kernels_choose();
+        chosen = chosen || k == tsr_kernels_choose(TSR_HIGH);
     }
     CHECK(chosen);
     const char *wanted = getenv("TSR_KERNELS");
-    const bool known = wanted && strcmp(wanted, tsr_kernels_choose()->name) == 0;
-    if (!wanted) CHECK(tsr_kernels_choose() == tsr_kernels_list(count - 1));
+    const bool known = wanted && strcmp(wanted, tsr_kernels_choose(TSR_HIGH)->name) == 0;
+    if (!wanted) CHECK_TEXT(tsr_kernels_choose(TSR_HIGH)->name, tsr_kernels_list(count - 1)->name);
     for (int i = 0; wanted && tsr_kernels_list(i); i++) CHECK(known || strcmp(tsr_kernels_list(i)->name, wanted) != 0);
+    const tsr_precision precisions[] = {TSR_MEDIUM, TSR_HIGH, TSR_HIGHEST}; /* in 1, 2, 3 parts */
+    for (int i = 0; i < 3; i++) {
+        const tsr_kernels *k = tsr_kernels_choose(precisions[i]);
+        CHECK_TEXT(k->name, tsr_kernels_choose(TSR_HIGH)->name);
+        CHECK(!k->parts || k->parts->count == i + 1);
+        CHECK(!k->emulated || known);
+    }
 }
 
 /* ---- convolutions ------------------------------------------------------------------------------------------------- */
