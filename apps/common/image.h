@@ -27,20 +27,4 @@ bool image_recognised(const char *path);
  * was. */
 bool image_write_png(const image *picture, const char *path, app_error *error);
 
-/* Each of the following makes a new picture in *out, to be given back with image_free; *out may not be
- * *in. */
-
-/* To width x height, each axis by itself: averaged over the covered area where it shrinks, bilinear between
- * pixel centres where it grows. */
-bool image_resize(image *out, const image *in, int width, int height, app_error *error);
-
-/* The part with its upper left corner at (left, top); fails where it is not wholly inside. */
-bool image_crop(image *out, const image *in, int left, int top, int width, int height, app_error *error);
-
-/* Luma of ITU-R BT.601 (0.299 R + 0.587 G + 0.114 B); a copy of a grey picture. */
-bool image_to_grey(image *out, const image *in, app_error *error);
-
-/* Grey in all three channels; a copy of a colour picture. */
-bool image_to_rgb(image *out, const image *in, app_error *error);
-
 #endif

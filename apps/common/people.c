@@ -1,6 +1,7 @@
 #include "apps/common/people.h"
 
 #include "apps/common/folder.h"
+#include "apps/common/transform.h"
 
 #include <limits.h>
 #include <stdint.h>
@@ -124,8 +125,8 @@ bool picture_square(image *out, const image *in, int size, int channels, app_err
     const int side = in->width < in->height ? in->width : in->height;
     image square = {0}, resized = {0};
     const bool done =
-        image_crop(&square, in, (in->width - side) / 2, (in->height - side) / 2, side, side, error) &&
-        image_resize(&resized, &square, size, size, error) &&
+        image_crop_centre(&square, in, side, side, error) &&
+        image_resize(&resized, &square, size, size, IMAGE_AREA, error) &&
         (channels == 1 ? image_to_grey : image_to_rgb)(out, &resized, error);
     image_free(&square);
     image_free(&resized);

@@ -1,5 +1,7 @@
 #include "apps/common/plot.h"
 
+#include "apps/common/transform.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -282,7 +284,7 @@ static bool paste_fitting(image *sheet, const image *picture, box cell, app_erro
     if (width < 1) width = 1;
     if (height < 1) height = 1;
     image fitting;
-    if (!image_resize(&fitting, picture, width, height, error)) return false;
+    if (!image_resize(&fitting, picture, width, height, IMAGE_AREA, error)) return false;
     canvas_blit(sheet, &fitting, cell.left + (cell.width - width) / 2, cell.top + (cell.height - height) / 2);
     image_free(&fitting);
     return true;

@@ -1,4 +1,4 @@
-/* Which pictures a training batch holds, and how they are varied. Everything is a function of (seed, step): a resumed run
+/* Which pictures a training batch holds. Everything is a function of (seed, step): a resumed run
  * draws what an undisturbed one would have drawn. */
 #ifndef TESSERA_APPS_SAMPLER_H
 #define TESSERA_APPS_SAMPLER_H
@@ -22,19 +22,5 @@ void sampler_close(sampler *s);
 /* Writes the per_batch * per_person numbers of the pictures of a step, by person. All people come once before anyone comes
  * again (but for the few that do not fill a batch). */
 void sampler_draw(const sampler *s, int64_t step, int *out);
-
-/* How much a training picture is varied; 0 each for not at all. */
-typedef struct augmentation {
-    double shift;    /* standard deviation, in widths of the picture */
-    double scale;    /* standard deviation of the factor around 1 */
-    double rotation; /* standard deviation, radians */
-    bool flip;       /* mirror every other one */
-    double erase;    /* probability that a rectangle is wiped out (Zhong et al. 2020) */
-} augmentation;
-
-/* A picture [size, size, channels] as a net gets it: each picture's mean taken off and its deviation brought to 1
- * ("whitening"); after the variation drawn from rng, if `how` is not NULL. */
-void picture_to_input(const unsigned char *pixels, int size, int channels, const augmentation *how, tsr_rng rng,
-                      tsr_real *out);
 
 #endif

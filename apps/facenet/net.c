@@ -1,7 +1,7 @@
 /* The net that makes embeddings, and how pictures come into it. */
 #include "apps/facenet/facenet.h"
 
-#include "apps/common/sampler.h"
+#include "apps/common/augment.h"
 
 #include <stddef.h>
 #include <stdio.h>

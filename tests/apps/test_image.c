@@ -1,4 +1,4 @@
-/* Pictures: PNM in, PNG out, sizes changed. Expected figures are PIL's and NumPy's. */
+/* Pictures: PNM in, PNG out. Expected figures are PIL's and NumPy's. */
 #define _POSIX_C_SOURCE 200809L
 
 #include "apps/common/image.h"
@@ -10,30 +10,8 @@
 
 #include "apps/common/folder.h"
 #include "tests/apps/files.h"
+#include "tests/apps/pictures.h"
 #include "tests/test.h"
-
-/* A picture whose values have no pattern to get right by chance. */
-static unsigned char sample(int x, int y, int c)
-{
-    return (unsigned char)(x * 37 + y * 91 + c * 50 + x * x * y * 5);
-}
-
-static bool make_sample(image *picture, int width, int height, int channels)
-{
-    app_error error = {""};
-    if (!image_new(picture, width, height, channels, &error)) return false;
-    for (int i = 0; i < width * height * channels; i++)
-        picture->pixels[i] = sample(i / channels % width, i / channels / width, i % channels);
-    return true;
-}
-
-static bool holds(const image *p, int width, int height, int channels, const int *values)
-{
-    if (p->width != width || p->height != height || p->channels != channels) return false;
-    for (int i = 0; i < width * height * channels; i++)
-        if (p->pixels[i] != values[i]) return false;
-    return true;
-}
 
 /* ---- PNM ----------------------------------------------------------------------------------------------- */
 
@@ -250,107 +228,7 @@ TEST(image_keeps_the_older_file_where_the_disk_is_full)
     CHECK_TEXT(read_text(path, text, sizeof text), "older");
 }
 
-/* ---- changing ------------------------------------------------------------------------------------------ */
-
-static bool resized_holds(int from_width, int from_height, int channels, int width, int height,
-                          const int *values)
-{
-    app_error error = {""};
-    image in, out;
-    if (!make_sample(&in, from_width, from_height, channels)) return false;
-    const bool done =
-        image_resize(&out, &in, width, height, &error) && holds(&out, width, height, channels, values);
-    image_free(&in);
-    image_free(&out);
-    return done;
-}
-
-TEST(image_shrinks_by_the_mean_of_the_area)
-{
-    CHECK(resized_holds(7, 5, 3, 3, 2, (int[]){96,  124, 137, 142, 133, 154, 185, 118, 124,
-                                               107, 135, 119, 95,  130, 180, 71,  92,  142}));
-}
-
-TEST(image_enlarges_between_pixel_centres)
-{
-    CHECK(resized_holds(5, 3, 1, 11, 4, (int[]){0,   7,   24,  40,  57,  74,  91,  108, 124, 141, 148,
-                                                57,  64,  82,  101, 122, 143, 167, 191, 159, 113, 95,
-                                                125, 133, 153, 166, 148, 131, 163, 196, 175, 141, 127,
-                                                182, 191, 212, 212, 126, 40,  80,  119, 166, 215, 234}));
-}
-
-TEST(image_resizes_each_axis_by_itself)
-{
-    CHECK(resized_holds(7, 5, 1, 3, 8, (int[]){26,  111, 196, 68, 140, 186, 126, 174, 174, 163, 146, 182,
-                                               143, 119, 145, 66, 91,  62,  92,  85,  41,  118, 81,  31}));
-}
-
-TEST(image_resize_keeps_one_colour_and_an_unchanged_size)
-{
-    static const int sizes[] = {1, 2, 3, 7, 10, 13, 31, 64, 101};
-    app_error error = {""};
-    for (int shade = 0; shade <= 255; shade += 51)
-        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-            image in, out;
-            CHECK(image_new(&in, 13, 10, 1, &error));
-            memset(in.pixels, shade, 130);
-            bool same = image_resize(&out, &in, sizes[i], sizes[i], &error);
-            for (int k = 0; same && k < sizes[i] * sizes[i]; k++) same = out.pixels[k] == shade;
-            image_free(&in);
-            image_free(&out);
-            CHECK(same);
-        }
-    image in, out;
-    CHECK(make_sample(&in, 13, 10, 3));
-    const bool same = image_resize(&out, &in, 13, 10, &error) && memcmp(in.pixels, out.pixels, 390) == 0;
-    image_free(&in);
-    image_free(&out);
-    CHECK(same);
-}
-
-TEST(image_crops_inside_only)
-{
-    app_error error = {""};
-    image in, out;
-    CHECK(make_sample(&in, 7, 5, 1));
-    bool done =
-        image_crop(&out, &in, 5, 3, 2, 2, &error) &&
-        holds(&out, 2, 2, 1, (int[]){sample(5, 3, 0), sample(6, 3, 0), sample(5, 4, 0), sample(6, 4, 0)});
-    image_free(&out);
-    static const int outside[][4] = {{6, 0, 2, 1},
-                                     {0, 4, 1, 2},
-                                     {-1, 0, 1, 1},
-                                     {0, -1, 1, 1},
-                                     {0, 0, 0, 1},
-                                     {0, 0, 1, -1},
-                                     {2147483647, 0, 2147483647, 1}};
-    for (size_t i = 0; i < sizeof outside / sizeof *outside; i++) {
-        const int *o = outside[i];
-        app_error refused = {""};
-        done = done && !image_crop(&out, &in, o[0], o[1], o[2], o[3], &refused) &&
-               strstr(refused.text, "is not inside a picture of 7 x 5");
-    }
-    image_free(&in);
-    CHECK(done);
-}
-
-TEST(image_turns_colour_into_grey_and_grey_into_colour)
-{
-    app_error error = {""};
-    image colours, grey, back;
-    CHECK(make_sample(&colours, 3, 2, 3));
-    const bool to_grey = image_to_grey(&grey, &colours, &error) &&
-                         holds(&grey, 3, 2, 1, (int[]){41, 78, 115, 132, 174, 197});
-    const bool to_rgb =
-        image_to_rgb(&back, &grey, &error) &&
-        holds(&back, 3, 2, 3,
-              (int[]){41, 41, 41, 78, 78, 78, 115, 115, 115, 132, 132, 132, 174, 174, 174, 197, 197, 197});
-    image_free(&colours);
-    image_free(&grey);
-    image_free(&back);
-    CHECK(to_grey);
-    CHECK(to_rgb);
-}
+/* ---- sizes --------------------------------------------------------------------------------------------- */
 
 TEST(image_refuses_sizes_that_make_no_sense)
 {

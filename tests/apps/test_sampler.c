@@ -1,9 +1,8 @@
-/* Batches: who, which pictures, and how they are varied. */
+/* Batches: who, and which pictures. */
 #include "apps/common/portraits.h"
 #include "apps/common/sampler.h"
 #include "tests/test.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -83,41 +82,6 @@ TEST(sampler_draws_by_seed_and_step_alone)
     sampler_close(&b);
     sampler_close(&other);
     pictures_free(&set);
-}
-
-TEST(input_pictures_are_whitened_and_a_flat_one_is_zero)
-{
-    unsigned char pixels[48] = {0};
-    tsr_real x[48];
-    double sum = 0, square = 0;
-    for (int i = 0; i < 48; i++) pixels[i] = (unsigned char)(i * 5 + i % 3);
-    picture_to_input(pixels, 4, 3, NULL, (tsr_rng){1, 1}, x);
-    for (int i = 0; i < 48; i++) sum += (double)x[i] / 48;
-    for (int i = 0; i < 48; i++) square += (double)x[i] * (double)x[i] / 48;
-    CHECK_NEAR(sum, 0, 1e-5);
-    CHECK_NEAR(square, 1, 1e-5);
-    memset(pixels, 200, sizeof pixels);
-    picture_to_input(pixels, 4, 3, NULL, (tsr_rng){1, 1}, x);
-    for (int i = 0; i < 48; i++) CHECK_EQUAL(x[i], 0);
-}
-
-TEST(input_pictures_vary_by_their_rng_and_not_without_a_variation)
-{
-    unsigned char pixels[256];
-    tsr_real plain[256], same[256], a[256], b[256], mirrored[256];
-    const augmentation none = {0}, some = {.shift = 0.1, .scale = 0.1, .rotation = 0.2}, flip = {.flip = true};
-    for (int i = 0; i < 256; i++) pixels[i] = (unsigned char)((i * i) % 251);
-    picture_to_input(pixels, 16, 1, NULL, (tsr_rng){1, 1}, plain);
-    picture_to_input(pixels, 16, 1, &none, (tsr_rng){1, 1}, same);
-    for (int i = 0; i < 256; i++) CHECK_NEAR(same[i], plain[i], 1e-5);
-    picture_to_input(pixels, 16, 1, &some, (tsr_rng){1, 1}, a);
-    picture_to_input(pixels, 16, 1, &some, (tsr_rng){1, 2}, b);
-    CHECK(memcmp(a, b, sizeof a) != 0);
-    for (uint64_t stream = 0; stream < 64; stream++) { /* sooner or later one is mirrored, and then exactly */
-        picture_to_input(pixels, 16, 1, &flip, (tsr_rng){1, stream}, mirrored);
-        if (fabs((double)(mirrored[0] - plain[15])) < 1e-5 && fabs((double)(mirrored[15] - plain[0])) < 1e-5) return;
-    }
-    CHECK(false);
 }
 
 TEST(drawn_portraits_do_not_depend_on_threads_or_on_how_many_are_drawn)

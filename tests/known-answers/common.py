@@ -44,12 +44,13 @@ def case(store, name, fn, *inputs, gradients=True, differentiate=None):
 
 
 def save(filename, store):
-    """safetensors: 8 bytes header length, JSON header, values (F64, little-endian)."""
+    """safetensors: 8 bytes header length, JSON header, values (U8 where they are bytes, else F64; little-endian)."""
     header, chunks, offset = {}, [], 0
     for name, value in store.items():
         array = value.detach().numpy() if isinstance(value, torch.Tensor) else numpy.asarray(value)
-        data = numpy.ascontiguousarray(array, dtype="<f8").tobytes()
-        header[name] = {"dtype": "F64", "shape": list(array.shape), "data_offsets": [offset, offset + len(data)]}
+        kind, form = ("U8", "u1") if array.dtype == numpy.uint8 else ("F64", "<f8")
+        data = numpy.ascontiguousarray(array, dtype=form).tobytes()
+        header[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": [offset, offset + len(data)]}
         chunks.append(data)
         offset += len(data)
     text = json.dumps(header, separators=(",", ":")).encode()
