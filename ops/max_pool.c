@@ -116,7 +116,8 @@ static TSR_PER_LEVEL(tsr_box_visitor, max_row, (const tsr_box_visit *visit, cons
 
 static TSR_INLINE tsr_real above(tsr_real a, tsr_real x)
 {
-    return (x > a) | (x != x) ? x : a;
+    const bool better = (x > a) | (x != x);
+    return better ? x : a;
 }
 
 /* y = the largest of `count` places of x, `step` apart, or of y and these. */

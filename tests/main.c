@@ -82,8 +82,7 @@ const char *test_path(const char *name)
     char *path = paths[next++ % 8];
     mkdir("build", 0777);
     mkdir("build/test-tmp", 0777);
-    snprintf(path, sizeof paths[0], "build/test-tmp/%s-%s-%d", name, sizeof(tsr_real) == 8 ? "double" : "float",
-             next);
+    snprintf(path, sizeof paths[0], "build/test-tmp/%s-%d-%s", sizeof(tsr_real) == 8 ? "double" : "float", next, name);
     return path;
 }
 

@@ -137,7 +137,7 @@ static bool load_one(unsigned char *pixels, const char *path, int size, int chan
 {
     image whole = {0}, square = {0};
     const bool done =
-        image_read(&whole, path, error) && picture_square(&square, &whole, size, channels, error);
+        image_read(&whole, path, NULL, error) && picture_square(&square, &whole, size, channels, error);
     if (done) memcpy(pixels, square.pixels, (size_t)size * (size_t)size * (size_t)channels);
     image_free(&whole);
     image_free(&square);

@@ -53,7 +53,7 @@ static bool draw_roc(const contender *contenders, int count, const char *folder,
     const plot_chart what = {.title = "same person, or not? (people never trained on)", .x_label = "false accepts (FAR)",
                              .y_label = "true accepts (VAL)", .series = series, .series_count = count, .log_x = true,
                              .x_min = 1e-3, .x_max = 1, .y_min = 0, .y_max = 1};
-    const bool done = folder_make(folder, error) && plot_draw(&chart, &what, error) && image_write_png(&chart, path, error);
+    const bool done = folder_make(folder, error) && plot_draw(&chart, &what, error) && image_write(&chart, path, error);
     image_free(&chart);
     return done;
 }

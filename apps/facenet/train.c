@@ -78,7 +78,7 @@ static bool draw_faces(const pictures *set, const char *path, app_error *error)
         contacts[shown] = (contact){.picture = &views[shown]};
         shown++;
     }
-    const bool done = contact_sheet(&sheet, contacts, shown, COLUMNS, 72, error) && image_write_png(&sheet, path, error);
+    const bool done = contact_sheet(&sheet, contacts, shown, COLUMNS, 72, error) && image_write(&sheet, path, error);
     image_free(&sheet);
     return done;
 }
@@ -115,7 +115,7 @@ static bool draw_curves(const history *h, const char *path, app_error *error)
         series[i] = (plot_series){names[i], x, y, smooth(columns[i], h->count, x, y)};
     }
     const bool done = plot_draw(&chart, &(plot_chart){.title = "training", .x_label = "step", .series = series, .series_count = 4}, error) &&
-                      image_write_png(&chart, path, error);
+                      image_write(&chart, path, error);
     image_free(&chart);
     free(room);
     return done;

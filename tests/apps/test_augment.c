@@ -315,7 +315,7 @@ TEST(pictures_varied_make_a_sheet)
         contacts[i] = (contact){.picture = &views[i], .caption = rows[i / 8].name};
     }
     done = done && contact_sheet(&sheet, contacts, ROWS * 8, 8, 96, &error) &&
-           image_write_png(&sheet, test_path("augmentation.png"), &error);
+           image_write(&sheet, test_path("augmentation.png"), &error);
     for (int i = 0; i < ROWS * 8; i++) image_free(&views[i]);
     image_free(&face);
     image_free(&sheet);

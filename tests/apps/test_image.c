@@ -1,4 +1,4 @@
-/* Pictures: PNM in, PNG out. Expected figures are PIL's and NumPy's. */
+/* Pictures: PNM in, any out; test_image_files.c has the other formats. Expected figures are PIL's and NumPy's. */
 #define _POSIX_C_SOURCE 200809L
 
 #include "apps/common/image.h"
@@ -44,7 +44,7 @@ TEST(image_reads_every_kind_of_pnm)
         image p;
         CHECK(write_bytes(path, c->bytes, c->size));
         CHECK(image_recognised(path));
-        image_read(&p, path, &error);
+        image_read(&p, path, NULL, &error);
         CHECK_TEXT(error.text, "");
         const bool as_expected = holds(&p, c->width, c->height, c->channels, c->values);
         image_free(&p);
@@ -58,7 +58,7 @@ TEST(image_reads_packed_bits_as_ink_on_white)
     image p;
     const char *path = test_path("pbm");
     CHECK(write_bytes(path, pnm_cases[3].bytes, pnm_cases[3].size));
-    CHECK(image_read(&p, path, &error));
+    CHECK(image_read(&p, path, NULL, &error));
     const bool as_expected = holds(&p, 9, 2, 1, (int[]){0,   255, 0,   255, 0, 255, 0, 255, 0,
                                                         255, 255, 255, 255, 0, 0,   0, 0,   255});
     image_free(&p);
@@ -73,7 +73,7 @@ TEST(image_refuses_pnm_files_cut_anywhere)
             app_error error = {""};
             image p;
             CHECK(write_bytes(path, pnm_cases[i].bytes, size));
-            CHECK(!image_read(&p, path, &error));
+            CHECK(!image_read(&p, path, NULL, &error));
             CHECK(p.pixels == NULL);
             CHECK_CONTAINS(error.text, path);
         }
@@ -93,7 +93,7 @@ TEST(image_refuses_hostile_headers)
         {"P5 2147483648 1 255\n", "number that is too large"},
         {"P5 0 5 255\n", "size of 0"},
         {"P5 5 0 255\n", "size of 0"},
-        {"P5 -1 5 255\n", "not a number"},
+        {"P5 -1 5 255\n", "not a picture"},
         {"P5 1x 5 255\n", "not a number"},
         {"P5 1 1 0\na", "highest sample of 0"},
         {"P5 1 1 65536\nab", "number that is too large"},
@@ -110,7 +110,7 @@ TEST(image_refuses_hostile_headers)
         app_error error = {""};
         image p;
         CHECK(write_text(path, cases[i].text));
-        CHECK(!image_read(&p, path, &error));
+        CHECK(!image_read(&p, path, NULL, &error));
         CHECK_CONTAINS(error.text, cases[i].problem);
     }
 }
@@ -119,60 +119,20 @@ TEST(image_names_what_cannot_be_opened)
 {
     app_error missing = {""}, folder = {""};
     image p;
-    CHECK(!image_read(&p, "build/test-tmp/no\nsuch.pgm", &missing));
+    CHECK(!image_read(&p, "build/test-tmp/no\nsuch.pgm", NULL, &missing));
     CHECK_CONTAINS(missing.text, "build/test-tmp/no?such.pgm: cannot be opened (");
-    CHECK(!image_read(&p, "build", &folder));
+    CHECK(!image_read(&p, "build", NULL, &folder));
     CHECK_CONTAINS(folder.text, "build: ");
     CHECK(!image_recognised("build"));
     CHECK(!image_recognised("build/test-tmp/no such"));
 }
 
-/* ---- PNG ----------------------------------------------------------------------------------------------- */
-
-/* Built with Python's zlib, and decoded by PIL to the same pixels. */
-static const unsigned char small_png[] = {
-    0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A, 0x00, 0x00, 0x00, 0x0D, 0x49, 0x48, 0x44, 0x52,
-    0x00, 0x00, 0x00, 0x03, 0x00, 0x00, 0x00, 0x02, 0x08, 0x00, 0x00, 0x00, 0x00, 0xB8, 0x1F, 0x39,
-    0xC6, 0x00, 0x00, 0x00, 0x13, 0x49, 0x44, 0x41, 0x54, 0x78, 0x01, 0x01, 0x08, 0x00, 0xF7, 0xFF,
-    0x00, 0x00, 0x28, 0x50, 0x00, 0x78, 0xA0, 0xC8, 0x05, 0xF8, 0x02, 0x59, 0x4C, 0xBE, 0x59, 0xB9,
-    0x00, 0x00, 0x00, 0x00, 0x49, 0x45, 0x4E, 0x44, 0xAE, 0x42, 0x60, 0x82};
+/* ---- writing ----------------------------------------------------------------------------------------------- */
 
 static bool write_small(const char *path, app_error *error)
 {
     unsigned char pixels[] = {0, 40, 80, 120, 160, 200};
-    return image_write_png(&(image){3, 2, 1, pixels}, path, error);
-}
-
-TEST(image_writes_the_png_that_others_read)
-{
-    app_error error = {""};
-    unsigned char bytes[128];
-    const char *path = test_path("small.png");
-    CHECK(write_small(path, &error));
-    CHECK_EQUAL(read_bytes(path, bytes, sizeof bytes), sizeof small_png);
-    CHECK(memcmp(bytes, small_png, sizeof small_png) == 0);
-}
-
-TEST(image_writes_png_in_several_blocks)
-{
-    app_error error = {""};
-    image p;
-    const char *path = test_path("big.png");
-    static unsigned char bytes[100000];
-    CHECK(image_new(&p, 300, 100, 3, &error));
-    for (int i = 0; i < 300 * 100 * 3; i++) {
-        const int x = i / 3 % 300, y = i / 900;
-        p.pixels[i] = (unsigned char)(x * 7 + y * 13 + i % 3 * 50 + x * y / 9);
-    }
-    const bool done = image_write_png(&p, path, &error);
-    image_free(&p);
-    CHECK(done);
-    const size_t size = read_bytes(path, bytes, sizeof bytes);
-    CHECK_EQUAL(size, 90173);
-    /* FNV-1a, 64 bits, of the file that Python's zlib and PIL agree on */
-    uint64_t hash = 0xCBF29CE484222325u;
-    for (size_t i = 0; i < size; i++) hash = (hash ^ bytes[i]) * 0x100000001B3u;
-    CHECK(hash == 0xDF4D3A3DBE8FB4A4u);
+    return image_write(&(image){3, 2, 1, pixels}, path, error);
 }
 
 /* The number of entries of the folder. */
@@ -191,15 +151,23 @@ TEST(image_reports_a_png_that_cannot_be_written_and_leaves_nothing)
     app_error error = {""}, in_the_way = {""};
     char folder[256], path[300];
     snprintf(folder, sizeof folder, "%s", test_path("png-folder"));
-    snprintf(path, sizeof path, "%s/taken/x", folder);
+    snprintf(path, sizeof path, "%s/taken.png/x", folder);
     CHECK(folder_make(path, &error));
     const int before = entries(folder);
     CHECK(!write_small("build/test-tmp/no such folder/a.png", &error));
     CHECK_CONTAINS(error.text, "build/test-tmp/no such folder/a.png: cannot be written (");
-    snprintf(path, sizeof path, "%s/taken", folder); /* a folder that is not empty */
+    snprintf(path, sizeof path, "%s/taken.png", folder); /* a folder that is not empty */
     CHECK(!write_small(path, &in_the_way));
-    CHECK_CONTAINS(in_the_way.text, "taken: cannot be written (");
+    CHECK_CONTAINS(in_the_way.text, "taken.png: cannot be written (");
     CHECK_EQUAL(entries(folder), before);
+}
+
+TEST(image_is_written_only_in_formats_it_knows)
+{
+    app_error error = {""};
+    CHECK(!write_small(test_path("a.jpg"), &error));
+    CHECK_CONTAINS(error.text, "a.jpg");
+    CHECK_CONTAINS(error.text, ": pictures are written as .png, .pnm, .pgm or .ppm");
 }
 
 TEST(image_keeps_the_older_file_where_the_disk_is_full)
@@ -218,7 +186,7 @@ TEST(image_keeps_the_older_file_where_the_disk_is_full)
     small.rlim_max = before.rlim_max;
     void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
     setrlimit(RLIMIT_FSIZE, &small);
-    const bool done = image_write_png(&p, path, &full);
+    const bool done = image_write(&p, path, &full);
     setrlimit(RLIMIT_FSIZE, &before);
     signal(SIGXFSZ, handler);
     image_free(&p);
