@@ -74,7 +74,7 @@ bool tsr_dead(const tsr_node *n);
 /* Makes an error of "NAME: " and the message stick, drops the node, returns the error tensor:
  * `return tsr_reject(...)`. */
 #if defined(__GNUC__)
-__attribute__((format(printf, 2, 3)))
+__attribute__((cold, format(printf, 2, 3)))
 #endif
 tsr_tensor *tsr_reject(tsr_node *n, const char *format, ...);
 

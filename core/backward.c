@@ -144,7 +144,7 @@ static void run(tsr_node *n)
         n->inputs[i].pending = NULL;
         if (pending) deliver(n, i, pending);
     }
-    tsr_scratch_release(ctx, n->scratch_mark);
+    tsr_pieces_release(ctx, &ctx->scratch, n->scratch_mark);
     n->cotangent.storage = NULL;
     n->done = true;
     if (ctx->options.profile) tsr_profile_add(n, true);
@@ -155,10 +155,7 @@ static void give_back(tsr_node *n, bool releasing)
 {
     tsr_context *ctx = n->ctx;
     tsr_tensor *y = n->output;
-    if (n->done) {
-        tsr_pieces_release(ctx, n->saved, NULL);
-        n->saved = NULL;
-    }
+    if (n->done) tsr_pieces_release(ctx, &n->saved, NULL);
     if (!y->retains_grad) {
         tsr_storage_drop(ctx, y->gradient);
         y->gradient = NULL;
@@ -272,16 +269,11 @@ tsr_tensor *tsr_detach(tsr_tensor *t)
     return tsr_end(n);
 }
 
-/* The exponent of an infinity or NaN is all ones: x - x is 0 for every other value. */
+/* The exponent of an infinity or NaN is all ones: x - x is 0 for every other value. Whole numbers add up in any order,
+ * so the compiler does several at once. */
 bool tsr_all_finite(const tsr_real *values, int64_t count)
 {
-    enum { LANES = 16 };
-    tsr_real sums[LANES] = {0};
-    int64_t i = 0;
-    for (; i + LANES <= count; i += LANES)
-        for (int k = 0; k < LANES; k++) sums[k] += values[i + k] - values[i + k];
-    for (; i < count; i++) sums[0] += values[i] - values[i];
-    for (int half = LANES / 2; half > 0; half /= 2)
-        for (int k = 0; k < half; k++) sums[k] += sums[k + half];
-    return sums[0] == 0;
+    int wrong = 0;
+    for (int64_t i = 0; i < count; i++) wrong |= values[i] - values[i] != 0;
+    return !wrong;
 }

@@ -73,7 +73,7 @@ void tsr_clear_error(tsr_context *ctx);
 
 /* Makes an error stick (unless an earlier one does) and returns the context's error tensor: a single NaN. */
 #if defined(__GNUC__)
-__attribute__((format(printf, 2, 3)))
+__attribute__((cold, format(printf, 2, 3))) /* cold: what leads there lies apart from what runs */
 #endif
 tsr_tensor *tsr_fail(tsr_context *ctx, const char *format, ...);
 

@@ -65,12 +65,15 @@ typedef struct tsr_piece { /* head of a piece of saved or scratch memory */
     size_t bytes;
 } tsr_piece;
 
+enum { TSR_NODE_ROOM = 64 };
+
 struct tsr_node {
     const tsr_op *op;
     tsr_context *ctx;
     tsr_tensor *output;
     struct tsr_node *previous, *next; /* on the tape */
-    tsr_piece *saved;                 /* first piece first */
+    void *first_saved;
+    tsr_piece *saved;                 /* what did not fit into `room` */
     tsr_piece *scratch_mark;
     double start, work;
     int count;
@@ -78,6 +81,7 @@ struct tsr_node {
     unsigned pass; /* backward pass in which a gradient last arrived */
     tsr_node_input *inputs;
     tsr_tensor cotangent; /* handle of output->gradient while the backward function runs, else its storage is NULL */
+    _Alignas(16) unsigned char room[TSR_NODE_ROOM]; /* for the first that is saved: rarely more than this */
 };
 
 typedef struct tsr_scope_record {
@@ -161,8 +165,7 @@ static inline void tsr_tensor_set(tsr_tensor *t, tsr_context *ctx, const tsr_sha
     t->maker = NULL;
     t->depth = TSR_OWNED;
     t->needs_grad = t->retains_grad = false;
-    t->shape.rank = shape->rank;
-    for (int i = 0; i < TSR_MAX_RANK; i++) t->shape.dims[i] = shape->dims[i];
+    t->shape = *shape;
     t->size = size;
 }
 
@@ -188,8 +191,7 @@ tsr_real *tsr_cotangent_room(tsr_node *n);
 
 void tsr_node_drop(tsr_node *n);                       /* off the tape and freed */
 void tsr_gather(tsr_tensor *t, tsr_storage *gradient); /* adds, taking over the reference */
-void tsr_scratch_release(tsr_context *ctx, const tsr_piece *mark);
-void tsr_pieces_release(tsr_context *ctx, tsr_piece *first, const tsr_piece *end);
+void tsr_pieces_release(tsr_context *ctx, tsr_piece **list, const tsr_piece *end);
 
 bool tsr_all_finite(const tsr_real *values, int64_t count);
 

@@ -30,7 +30,7 @@ static bool usable(tsr_context *ctx, const tsr_op *op, int i, const tsr_tensor *
 tsr_node *tsr_begin(const tsr_op *op, int count, tsr_tensor *const *inputs)
 {
     tsr_context *ctx = NULL;
-    for (int i = 0; i < count && !ctx; i++) ctx = tsr_context_of(inputs[i]);
+    for (int i = 0; i < count && !ctx; i++) ctx = inputs[i] ? inputs[i]->ctx : NULL;
     if (!ctx) return (tsr_node *)&nowhere;
     if (ctx->failed) return &ctx->dead;
     tsr_node *n = tsr_pool_take(&ctx->pool, node_bytes(count));
@@ -66,7 +66,7 @@ bool tsr_dead(const tsr_node *n)
 
 static void node_free(tsr_node *n)
 {
-    tsr_pieces_release(n->ctx, n->saved, NULL);
+    tsr_pieces_release(n->ctx, &n->saved, NULL);
     tsr_pool_give(&n->ctx->pool, n, node_bytes(n->count));
 }
 
@@ -75,7 +75,7 @@ static tsr_tensor *give_up(tsr_node *n)
 {
     tsr_context *ctx = n->ctx;
     if (!ctx || n == &ctx->dead) return n->output;
-    tsr_scratch_release(ctx, n->scratch_mark);
+    tsr_pieces_release(ctx, &ctx->scratch, n->scratch_mark);
     if (n->output) tsr_tensor_free(n->output);
     node_free(n);
     return &ctx->error_tensor;
@@ -126,7 +126,7 @@ tsr_tensor *tsr_end(tsr_node *n)
     y->maker = n->op->name;
     ctx->work += n->work;
     if (ctx->options.profile) tsr_profile_add(n, false);
-    tsr_scratch_release(ctx, n->scratch_mark);
+    tsr_pieces_release(ctx, &ctx->scratch, n->scratch_mark);
     if (ctx->options.trap && !tsr_all_finite(y->storage->data, y->size)) {
         tsr_fail(ctx, "%s: the result %s has a value that is not finite", n->op->name, tsr_shape_text(y->shape).text);
         return give_up(n);
@@ -156,59 +156,46 @@ void tsr_node_drop(tsr_node *n)
 
 /* ---- memory of a call -------------------------------------------------------------------------------------------- */
 
-static tsr_piece *new_piece(tsr_node *n, size_t bytes)
+/* Takes `bytes` for a node, the first of `list` from now on. */
+static void *new_piece(tsr_node *n, size_t bytes, tsr_piece **list)
 {
-    if (n->dead) return NULL;
     tsr_piece *piece = bytes < SIZE_MAX / 8 ? tsr_pool_take(&n->ctx->pool, bytes + TSR_HEAD) : NULL;
     if (!piece) {
         tsr_fail_memory(n->ctx, n->op->name, bytes);
         n->dead = true;
         return NULL;
     }
-    *piece = (tsr_piece){.bytes = bytes + TSR_HEAD};
-    return piece;
+    *piece = (tsr_piece){.next = *list, .bytes = bytes + TSR_HEAD};
+    *list = piece;
+    return (unsigned char *)piece + TSR_HEAD;
 }
 
-void tsr_pieces_release(tsr_context *ctx, tsr_piece *first, const tsr_piece *end)
+void tsr_pieces_release(tsr_context *ctx, tsr_piece **list, const tsr_piece *end)
 {
-    while (first != end) {
-        tsr_piece *next = first->next;
-        tsr_pool_give(&ctx->pool, first, first->bytes);
-        first = next;
-    }
-}
-
-void tsr_scratch_release(tsr_context *ctx, const tsr_piece *mark)
-{
-    while (ctx->scratch != mark) {
-        tsr_piece *piece = ctx->scratch;
-        ctx->scratch = piece->next;
+    while (*list != end) {
+        tsr_piece *piece = *list;
+        *list = piece->next;
         tsr_pool_give(&ctx->pool, piece, piece->bytes);
     }
 }
 
 void *tsr_save(tsr_node *n, size_t bytes)
 {
-    tsr_piece *piece = new_piece(n, bytes);
-    if (!piece) return NULL;
-    tsr_piece **last = &n->saved;
-    while (*last) last = &(*last)->next;
-    *last = piece;
-    return memset((unsigned char *)piece + TSR_HEAD, 0, bytes);
+    if (n->dead) return NULL;
+    const bool fits = !n->first_saved && bytes <= sizeof n->room;
+    void *memory = fits ? n->room : new_piece(n, bytes, &n->saved);
+    if (!n->first_saved) n->first_saved = memory;
+    return memory ? memset(memory, 0, bytes) : NULL;
 }
 
 void *tsr_saved(const tsr_node *n)
 {
-    return n->dead || !n->saved ? NULL : (unsigned char *)n->saved + TSR_HEAD;
+    return n->dead ? NULL : n->first_saved;
 }
 
 void *tsr_scratch(tsr_node *n, size_t bytes)
 {
-    tsr_piece *piece = new_piece(n, bytes);
-    if (!piece) return NULL;
-    piece->next = n->ctx->scratch;
-    n->ctx->scratch = piece;
-    return (unsigned char *)piece + TSR_HEAD;
+    return n->dead ? NULL : new_piece(n, bytes, &n->ctx->scratch);
 }
 
 /* ---- looking at a call ------------------------------------------------------------------------------------------- */

@@ -38,18 +38,18 @@ typedef struct loss_saved {
     double delta, share; /* of a value in the result */
 } loss_saved;
 
-static tsr_map loss_map(const tsr_node *n, const loss_saved *saved, const tsr_row *row)
+static void set_map(tsr_map *map, const tsr_node *n, const loss_saved *saved, const tsr_row *row)
 {
-    tsr_map map = {.row = row, .numbers = {saved->delta}, .cost = saved->kind.cost, .shape = tsr_input(n, 0)->shape};
-    for (int i = 0; i < 2; i++) tsr_map_add(&map, tsr_data(tsr_input(n, i)), NULL);
-    return map;
+    *map = (tsr_map){.row = row, .numbers = {saved->delta}, .cost = saved->kind.cost, .shape = tsr_input(n, 0)->shape};
+    for (int i = 0; i < 2; i++) tsr_map_add(map, tsr_data(tsr_input(n, i)), NULL);
 }
 
 static void loss_backward(tsr_node *n)
 {
     const loss_saved *saved = tsr_saved(n);
     const double factor = tsr_item(tsr_cotangent(n)) * saved->share;
-    tsr_map map = loss_map(n, saved, saved->kind.gradient);
+    tsr_map map;
+    set_map(&map, n, saved, saved->kind.gradient);
     for (int i = 0; i < (saved->kind.constant_target ? 1 : 2); i++) {
         map.numbers[1] = i == 0 ? factor : -factor;
         tsr_real *out = tsr_gradient(n, i);
@@ -75,7 +75,8 @@ static tsr_tensor *loss(const tsr_op *op, const loss_kind *kind, tsr_tensor *y, 
     if (!out || !saved) return tsr_end(n);
     const double divisor = sum ? 1 : (double)tsr_size(y);
     *saved = (loss_saved){.kind = *kind, .delta = delta, .share = 1 / divisor};
-    const tsr_map map = loss_map(n, saved, kind->value);
+    tsr_map map;
+    set_map(&map, n, saved, kind->value);
     tsr_map_fold(tsr_node_context(n), &map, &(tsr_fold){.target = &TSR_SCALAR, .divisor = divisor, .out = out});
     return tsr_end(n);
 }

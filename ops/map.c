@@ -96,7 +96,7 @@ static void make_plan(plan *p, const tsr_context *ctx, const tsr_map *map)
     p->row = map->row ? map->row[ctx->kernels->level] : NULL;
     p->size = size_of(&map->shape);
     p->flat = true;
-    for (int i = 0; i < map->count; i++) {
+    for (int i = 0; i < map->count && p->size > 0; i++) {
         p->whole[i] = !map->shapes[i] || size_of(map->shapes[i]) == p->size;
         if (p->whole[i]) continue;
         groups *g = &p->groups[i];
@@ -166,7 +166,6 @@ void tsr_map_add(tsr_map *map, const tsr_real *data, const tsr_shape *shape)
     map->shapes[map->count++] = shape;
 }
 
-
 /* ---- map ------------------------------------------------------------------------------------------------------ */
 
 typedef struct map_job {
@@ -194,7 +193,7 @@ static void map_body(void *user, int64_t begin, int64_t end)
 void tsr_map_run(tsr_context *ctx, const tsr_map *map, tsr_real *out)
 {
     map_job job;
-    if (!out || size_of(&map->shape) == 0) return;
+    if (!out) return;
     make_plan(&job.plan, ctx, map);
     job.out = out;
     if (job.plan.row && job.plan.flat && job.plan.size <= BLOCK) {
@@ -312,7 +311,7 @@ static TSR_INLINE void fold_box(bool largest, double *to, source s, const box *b
     for (int64_t o = 0; o < b->outer; o++, to += b->columns, s = from(s, b->rows * b->columns)) {
         if (b->columns == 1 && largest && !s.exact) *to = combine(largest, *to, largest_of_row(s.values, b->rows));
         else if (b->columns == 1) *to = combine(largest, *to, fold_row(largest, s, b->rows));
-        else if (2 * b->columns <= LANES) fold_narrow(largest, to, s, b->rows, b->columns);
+        else if (4 * b->columns <= LANES) fold_narrow(largest, to, s, b->rows, b->columns);
         else fold_wide(largest, to, s, b->rows, b->columns);
     }
 }
@@ -446,11 +445,11 @@ void tsr_map_fold(tsr_context *ctx, const tsr_map *map, const tsr_fold *fold)
                     .of_exact = fold->largest ? max_exact : sum_exact};
     plan p;
     groups g;
-    if (size_of(&map->shape) == 0) {
+    make_plan(&p, ctx, map);
+    if (p.size == 0) {
         deliver(fold, &job, NULL);
         return;
     }
-    make_plan(&p, ctx, map);
     group(&g, &map->shape, fold->target);
     job.plan = &p;
     for (;;) { /* the longest group first */

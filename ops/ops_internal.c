@@ -113,5 +113,5 @@ void tsr_node_multiply(tsr_node *n, const tsr_product *product)
     void *workspace = bytes > 0 ? tsr_scratch(n, bytes) : NULL;
     if (bytes > 0 && !workspace) return;
     tsr_multiply(ctx, product, workspace);
-    if (bytes > 0) tsr_scratch_release(ctx, mark); /* at once: an op may run one product per sample */
+    if (bytes > 0) tsr_pieces_release(ctx, &ctx->scratch, mark); /* at once: an op may run one product per sample */
 }

@@ -32,8 +32,11 @@ THIN_TARGET static void LEVEL_JOIN(LEVEL, _dots)(const tsr_real *const *a, const
     tsr_real lanes[4][THIN_LANES];
     TILE_UNROLL
     for (int r = 0; r < 4; r++) *(THIN_VECTOR *)lanes[r] = sum[r][0] + sum[r][1];
+    TILE_UNROLL
     for (int r = 0; r < 4; r++) {
+        TILE_UNROLL
         for (int half = THIN_LANES / 2; half > 0; half /= 2)
+            TILE_UNROLL
             for (int l = 0; l < half; l++) lanes[r][l] += lanes[r][l + half];
         for (int64_t rest = k; rest < depth; rest++) lanes[r][0] += a[r][rest] * b[rest];
         sums[r] = lanes[r][0];
