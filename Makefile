@@ -48,6 +48,7 @@ APPS := $(patsubst apps/%/main.c,%,$(wildcard apps/*/main.c))
 TEST_SOURCES := $(wildcard tests/*.c tests/gradcheck/*.c tests/known-answers/*.c tests/unit/*.c)
 ifneq ($(REAL),double)
   TEST_SOURCES += $(wildcard tests/apps/*.c)
+  TESTED_SOURCES := $(filter-out %/main.c,$(wildcard apps/facenet/*.c))
 endif
 
 objects = $(patsubst %.c,$(OBJ)/%.o,$(1))
@@ -87,7 +88,7 @@ $(OBJ)/tests_list.c: $(TEST_SOURCES) $(wildcard ops/*.c) tests/list.sh
 $(OBJ)/tests_list.o: $(OBJ)/tests_list.c $(OBJ)/flags
 	$(CC) $(ALL_CFLAGS) -c $< -o $@
 
-$(OUT)/tests: $(call objects,$(TEST_SOURCES) $(COMMON_SOURCES)) $(OBJ)/tests_list.o $(LIB)
+$(OUT)/tests: $(call objects,$(TEST_SOURCES) $(TESTED_SOURCES) $(COMMON_SOURCES)) $(OBJ)/tests_list.o $(LIB)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 build-tests: $(OUT)/tests
@@ -119,7 +120,7 @@ bench-peers: $(OUT)/bench
 	    fi; \
 	done; echo 'bench-peers: no Python here has PyTorch, so there is nothing to compare with'
 
-$(OUT)/bench: $(call objects,$(wildcard tests/bench/*.c)) $(LIB)
+$(OUT)/bench: $(call objects,$(wildcard tests/bench/*.c) apps/facenet/nets_inception.c) $(LIB)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 # Needs clang. FUZZ_SECONDS=n for each target.

@@ -2,6 +2,11 @@
 
 #include "core/file_io.h"
 
+#include <locale.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
 enum { BAD_CHARACTER = false }; /* NUL is not accepted in strings, so it is free to mean this */
 
 tsr_json tsr_json_begin(char *text, size_t bytes)
@@ -174,6 +179,88 @@ bool tsr_json_count(tsr_json *json, int64_t *value)
         return expect(json, "a whole number from 0 to 2^63 - 1");
     json->at += at - json->at;
     return true;
+}
+
+static size_t digits_at(const char *text)
+{
+    return strspn(text, "0123456789");
+}
+
+/* How much of the text is a number as JSON writes it; 0: nothing. */
+static size_t number_length(const char *text)
+{
+    size_t i = text[0] == '-', digits = digits_at(text + i);
+    if (digits == 0 || (digits > 1 && text[i] == '0')) return 0;
+    i += digits;
+    if (text[i] == '.') {
+        digits = digits_at(text + i + 1);
+        if (digits == 0) return 0;
+        i += 1 + digits;
+    }
+    if (text[i] == 'e' || text[i] == 'E') {
+        const size_t sign = text[i + 1] == '-' || text[i + 1] == '+';
+        digits = digits_at(text + i + 1 + sign);
+        if (digits == 0) return 0;
+        i += 1 + sign + digits;
+    }
+    return i;
+}
+
+bool tsr_json_number(tsr_json *json, double *value)
+{
+    char text[100] = "";
+    comes(json, '-');
+    if (json->expected) return false;
+    const size_t left = (size_t)(json->end - json->at);
+    memcpy(text, json->at, left < sizeof text - 1 ? left : sizeof text - 1);
+    const size_t length = number_length(text);
+    text[length] = '\0';
+    char *point = strchr(text, '.');
+    if (point) *point = localeconv()->decimal_point[0]; /* as strtod wants it */
+    *value = strtod(text, NULL);
+    if (length == 0 || length == sizeof text - 1 || !isfinite(*value)) return expect(json, "a number");
+    json->at += length;
+    return true;
+}
+
+static bool skip_word(tsr_json *json)
+{
+    static const char *const words[] = {"true", "false", "null"};
+    for (int i = 0; i < 3; i++) {
+        const size_t length = strlen(words[i]);
+        if ((size_t)(json->end - json->at) < length || memcmp(json->at, words[i], length) != 0) continue;
+        json->at += length;
+        return true;
+    }
+    return expect(json, "a value");
+}
+
+bool tsr_json_skip(tsr_json *json)
+{
+    enum { DEEPEST = 32 };
+    char closing[DEEPEST];
+    int depth = 0;
+    double number;
+    do {
+        if (depth > 0 && !tsr_json_more(json, closing[depth - 1])) {
+            depth--;
+            continue;
+        }
+        if (depth > 0 && closing[depth - 1] == '}') tsr_json_key(json);
+        const bool object = comes(json, '{');
+        if (object || comes(json, '[')) {
+            if (depth == DEEPEST) return expect(json, "nothing nested that deep");
+            closing[depth++] = object ? '}' : ']';
+            tsr_json_enter(json, object ? '{' : '[');
+        } else if (comes(json, '"')) {
+            tsr_json_string(json);
+        } else if (comes(json, 't') || comes(json, 'f') || comes(json, 'n')) {
+            skip_word(json);
+        } else {
+            tsr_json_number(json, &number);
+        }
+    } while (depth > 0 && !json->expected);
+    return !json->expected;
 }
 
 bool tsr_json_finish(tsr_json *json)

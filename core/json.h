@@ -28,6 +28,12 @@ const char *tsr_json_key(tsr_json *json); /* a string and its colon */
 /* A whole number from 0 to 2^63 - 1, written without fraction or exponent. */
 bool tsr_json_count(tsr_json *json, int64_t *value);
 
+/* Any number of up to 98 characters that a double can hold, '.' before the fraction whatever the language. */
+bool tsr_json_number(tsr_json *json, double *value);
+
+/* Passes over a value of any kind, nested up to 32 deep. */
+bool tsr_json_skip(tsr_json *json);
+
 /* Nothing but blanks is left. */
 bool tsr_json_finish(tsr_json *json);
 

@@ -109,8 +109,19 @@ tsr_tensor *tsr_nn_dropout(tsr_model *m, tsr_tensor *x, double p);
 
 typedef tsr_tensor *(*tsr_network)(tsr_model *m, tsr_tensor *x);
 
-/* Runs net(m, x) once, in evaluation and without recording, and writes a table: layer, result shape, parameters,
- * multiply-adds; a layer whose parameters were met before is marked "shared" and counts its work alone. */
+typedef struct tsr_summary_row {
+    const char *name;     /* of the layer; "outside layers" for what the network does besides, in the last row */
+    tsr_shape shape;      /* of its result */
+    int64_t parameters;   /* met here for the first time */
+    bool shared;          /* some were met before */
+    double multiply_adds;
+} tsr_summary_row;
+
+/* Runs net(m, x) once, in evaluation and without recording, and tells each layer as it ends. */
+bool tsr_summary_rows(tsr_model *m, tsr_network net, tsr_tensor *x, void (*row)(void *user, const tsr_summary_row *row),
+                      void *user);
+
+/* The same as a table: layer, result shape, parameters ("shared" where they were met before), multiply-adds. */
 bool tsr_summary(tsr_model *m, tsr_network net, tsr_tensor *x, FILE *out);
 
 /* ---- files ----------------------------------------------------------------------------------------------------------- */

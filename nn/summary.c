@@ -4,10 +4,69 @@
 #include <string.h>
 
 struct tsr_summary_state {
-    FILE *out;
+    void (*row)(void *user, const tsr_summary_row *row);
+    void *user;
     double work; /* of the context, when the last layer ended */
-    int64_t parameters;
 };
+
+static void path_of(const tsr_part *part, char *text, size_t size)
+{
+    if (!part->parent) return;
+    path_of(part->parent, text, size);
+    const size_t used = strlen(text);
+    snprintf(text + used, size - used, "%s%s", used ? "." : "", part->name);
+}
+
+/* Its values, the first time it is met. */
+static int64_t first_size(tsr_entry *entry)
+{
+    if (!entry || !entry->is_parameter || entry->summarised) return 0;
+    entry->summarised = true;
+    return entry->tensor->size;
+}
+
+static void tell(tsr_model *m, tsr_summary_row *row)
+{
+    struct tsr_summary_state *s = m->summary;
+    row->multiply_adds = m->ctx->work - s->work;
+    s->work = m->ctx->work;
+    s->row(s->user, row);
+}
+
+void tsr_summary_add(tsr_model *m, const tsr_tensor *y)
+{
+    if (!m->summary || m->ctx->failed) return;
+    char name[128] = "";
+    tsr_summary_row row = {.name = name, .shape = y->shape};
+    path_of(m->at, name, sizeof name);
+    for (const tsr_part *part = m->at->children; part; part = part->next) {
+        row.shared = row.shared || (part->entry && part->entry->is_parameter && part->entry->summarised);
+        row.parameters += first_size(part->entry);
+    }
+    tell(m, &row);
+}
+
+bool tsr_summary_rows(tsr_model *m, tsr_network net, tsr_tensor *x, void (*row)(void *user, const tsr_summary_row *row),
+                      void *user)
+{
+    if (!m || m->ctx->failed || tsr_is_error(x)) return false;
+    const bool training = m->training;
+    struct tsr_summary_state state = {.row = row, .user = user, .work = m->ctx->work};
+    for (int i = 0; i < m->entries.count; i++) ((tsr_entry *)m->entries.items[i])->summarised = false;
+    m->summary = &state;
+    m->training = false;
+    TSR_NO_GRAD(m->ctx) {
+        const tsr_tensor *y = net(m, x);
+        tsr_summary_row rest = {.name = "outside layers", .shape = y->shape};
+        for (int i = 0; i < m->entries.count; i++) rest.parameters += first_size(m->entries.items[i]);
+        if (!m->ctx->failed && (rest.parameters > 0 || m->ctx->work > state.work)) tell(m, &rest);
+    }
+    m->training = training;
+    m->summary = NULL;
+    return !m->ctx->failed;
+}
+
+/* ---- the table ------------------------------------------------------------------------------------------------- */
 
 /* "1,234,567" */
 static tsr_text grouped(double number)
@@ -24,50 +83,27 @@ static tsr_text grouped(double number)
     return out;
 }
 
-static void path_of(const tsr_part *part, char *text, size_t size)
-{
-    if (!part->parent) return;
-    path_of(part->parent, text, size);
-    const size_t used = strlen(text);
-    snprintf(text + used, size - used, "%s%s", used ? "." : "", part->name);
-}
+typedef struct summary_table {
+    FILE *out;
+    double parameters, multiply_adds;
+} summary_table;
 
-void tsr_summary_add(tsr_model *m, const tsr_tensor *y)
+static void print_row(void *user, const tsr_summary_row *row)
 {
-    struct tsr_summary_state *s = m->summary;
-    if (!s || m->ctx->failed) return;
-    char name[128] = "";
-    int64_t parameters = 0;
-    bool shared = false;
-    path_of(m->at, name, sizeof name);
-    for (const tsr_part *part = m->at->children; part; part = part->next) {
-        tsr_entry *entry = part->entry;
-        if (!entry || !entry->is_parameter) continue;
-        shared = shared || entry->summarised;
-        if (!entry->summarised) parameters += entry->tensor->size;
-        entry->summarised = true;
-    }
-    s->parameters += parameters;
-    fprintf(s->out, "%-28s %-24s %14s %18s\n", name, tsr_shape_text(y->shape).text,
-            shared ? "shared" : grouped((double)parameters).text, grouped(m->ctx->work - s->work).text);
-    s->work = m->ctx->work;
+    summary_table *t = user;
+    t->parameters += (double)row->parameters;
+    t->multiply_adds += row->multiply_adds;
+    fprintf(t->out, "%-28s %-24s %14s %18s\n", row->name, tsr_shape_text(row->shape).text,
+            row->shared ? "shared" : grouped((double)row->parameters).text, grouped(row->multiply_adds).text);
 }
 
 bool tsr_summary(tsr_model *m, tsr_network net, tsr_tensor *x, FILE *out)
 {
     if (!m || m->ctx->failed || tsr_is_error(x)) return false;
-    const bool training = m->training;
-    const double before = m->ctx->work;
-    struct tsr_summary_state state = {.out = out, .work = before};
-    for (int i = 0; i < m->entries.count; i++) ((tsr_entry *)m->entries.items[i])->summarised = false;
+    summary_table t = {.out = out};
     fprintf(out, "%-28s %-24s %14s %18s\n", "layer", "result", "parameters", "multiply-adds");
-    m->summary = &state;
-    m->training = false;
-    TSR_NO_GRAD(m->ctx) net(m, x);
-    m->training = training;
-    m->summary = NULL;
-    fprintf(out, "%-28s %-24s %14s %18s\n", "total", tsr_shape_text(x->shape).text,
-            grouped((double)state.parameters).text,
-            grouped(m->ctx->work - before).text);
-    return !m->ctx->failed;
+    const bool done = tsr_summary_rows(m, net, x, print_row, &t);
+    fprintf(out, "%-28s %-24s %14s %18s\n", "total", tsr_shape_text(x->shape).text, grouped(t.parameters).text,
+            grouped(t.multiply_adds).text);
+    return done;
 }

@@ -6,7 +6,9 @@
 int main(int count, char **arguments)
 {
     static const verb verbs[] = {{"train", "train an embedding net on a folder of people or on the built-in faces", facenet_train},
-                                 {"eval", "verify pairs of pictures of people the net has never seen", facenet_eval}};
-    return command_run("facenet", "Learns to tell faces apart, from scratch, and proves it on strangers.", verbs, 2, count,
-                       arguments);
+                                 {"eval", "verify pairs of pictures of people the net has never seen", facenet_eval},
+                                 {"summary", "list the layers of a net", facenet_summary},
+                                 {"import", "turn weights of a tfjs manifest into safetensors", facenet_import}};
+    return command_run("facenet", "Learns to tell faces apart, from scratch, and proves it on strangers.", verbs,
+                       (int)(sizeof verbs / sizeof *verbs), count, arguments);
 }

@@ -2,28 +2,15 @@
 #include "apps/facenet/facenet.h"
 
 #include "apps/common/augment.h"
+#include "apps/facenet/nets.h"
 
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
-/* Halves height and width; batch norm makes a bias pointless. */
-static tsr_tensor *block(tsr_model *m, const char *name, tsr_tensor *x, int channels)
-{
-    tsr_enter(m, name);
-    x = tsr_nn_conv(m, "conv", x, channels, &(tsr_conv_options){.kernel = {3, 3}, .stride = {2, 2}, .padding = {1, 1}, .no_bias = true});
-    x = tsr_nn_batch_norm(m, "bn", x, &(tsr_norm_options){.activation = TSR_RELU});
-    tsr_leave(m);
-    return x;
-}
-
 tsr_tensor *net_small(tsr_model *m, tsr_tensor *x)
 {
-    x = block(m, "block1", x, 24);
-    x = block(m, "block2", x, 48);
-    x = block(m, "block3", x, 96);
-    x = block(m, "block4", x, 128);
-    return tsr_l2_normalize(tsr_nn_linear(m, "embedding", x, EMBEDDING, NULL), -1);
+    return small_embed(m, x, EMBEDDING);
 }
 
 /* ---- the description in the file ------------------------------------------------------------------------------------- */

@@ -1,4 +1,5 @@
 /* Whole training steps (T1 to T4), and what a step costs besides arithmetic (O). */
+#include "apps/facenet/nets.h"
 #include "tests/bench/bench.h"
 
 /* ---- T1: Gatys et al. 2016. VGG-19 up to conv5_1 with average pooling, frozen; the image is the parameter -------- */
@@ -64,56 +65,6 @@ static tsr_tensor *gatys(bench_run *run)
 
 enum { FACES = 48 };
 
-typedef struct inception {
-    const char *name;
-    int three_reduce, three, five_reduce, five, pool, one, stride; /* channels; 0: none */
-    bool l2;
-} inception;
-
-static tsr_tensor *conv_bn(tsr_model *m, const char *name, tsr_tensor *x, int channels, int kernel, int stride)
-{
-    const int padding = kernel / 2;
-    const tsr_conv_options o = {.kernel = {kernel, kernel}, .stride = {stride, stride}, .padding = {padding, padding}};
-    tsr_enter(m, name);
-    x = tsr_nn_conv(m, "conv", x, channels, &o);
-    x = tsr_nn_batch_norm(m, "bn", x, &(tsr_norm_options){.activation = TSR_RELU});
-    tsr_leave(m);
-    return x;
-}
-
-static tsr_tensor *inception_block(tsr_model *m, tsr_tensor *x, const inception *b)
-{
-    const tsr_pool_options around = {.kernel = {3, 3}, .stride = {b->stride, b->stride}, .padding = {1, 1}};
-    tsr_tensor *parts[4];
-    int count = 0;
-    tsr_enter(m, b->name);
-    parts[count++] = conv_bn(m, "3x3", conv_bn(m, "3x3_reduce", x, b->three_reduce, 1, 1), b->three, 3, b->stride);
-    if (b->five)
-        parts[count++] = conv_bn(m, "5x5", conv_bn(m, "5x5_reduce", x, b->five_reduce, 1, 1), b->five, 5, b->stride);
-    tsr_tensor *pooled = b->l2 ? tsr_lp_pool(x, &around) : tsr_max_pool(x, &around);
-    parts[count++] = b->pool ? conv_bn(m, "pool", pooled, b->pool, 1, 1) : pooled;
-    if (b->one) parts[count++] = conv_bn(m, "1x1", x, b->one, 1, 1);
-    tsr_leave(m);
-    return tsr_concat(parts, count, -1);
-}
-
-static tsr_tensor *nn4_small2(tsr_model *m, tsr_tensor *x)
-{
-    static const inception blocks[] = {
-        {"3a", 96, 128, 16, 32, 32, 64, 1, false},   {"3b", 96, 128, 32, 64, 64, 64, 1, true},
-        {"3c", 128, 256, 32, 64, 0, 0, 2, false},    {"4a", 96, 192, 32, 64, 128, 256, 1, true},
-        {"4e", 160, 256, 64, 128, 0, 0, 2, false},   {"5a", 96, 384, 0, 0, 96, 256, 1, true},
-        {"5b", 96, 384, 0, 0, 96, 256, 1, false},
-    };
-    const tsr_pool_options half = {.kernel = {3, 3}, .stride = {2, 2}, .padding = {1, 1}};
-    x = tsr_lrn(tsr_max_pool(conv_bn(m, "conv1", x, 64, 7, 2), &half), NULL);
-    x = conv_bn(m, "conv3", conv_bn(m, "conv2", x, 64, 1, 1), 192, 3, 1);
-    x = tsr_max_pool(tsr_lrn(x, NULL), &half);
-    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) x = inception_block(m, x, &blocks[i]);
-    x = tsr_avg_pool(x, &(tsr_pool_options){.kernel = {3, 3}});
-    return tsr_l2_normalize(tsr_nn_linear(m, "embedding", x, 128, NULL), -1);
-}
-
 static void prepare_facenet(bench_run *run)
 {
     run->model = tsr_model_new(run->ctx);
@@ -127,7 +78,7 @@ static void prepare_facenet(bench_run *run)
 
 static tsr_tensor *facenet(bench_run *run)
 {
-    tsr_tensor *e = nn4_small2(run->model, run->in[0]);
+    tsr_tensor *e = nn4_small2_embed(run->model, run->in[0], 128);
     return tsr_triplet_loss_of(e, run->in[1], &(tsr_triplet_options){.margin = 0.2});
 }
 

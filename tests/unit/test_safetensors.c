@@ -204,6 +204,31 @@ TEST(safetensors_refuses_each_hostile_header_with_its_message)
     CHECK_CONTAINS(archive_refusal(path), "header, byte 2: expected nothing more");
 }
 
+TEST(json_numbers_are_what_json_says_they_are)
+{
+    static const struct {
+        const char *text;
+        double value; /* NaN: none */
+    } cases[] = {{"0", 0}, {" -0.5e-1", -0.05}, {"12.25", 12.25}, {"1E+3", 1000}, {"5,", 5}, {"01", NAN}, {".5", NAN},
+                 {"1.", NAN}, {"1e", NAN}, {"+1", NAN}, {"-", NAN}, {"1e999", NAN}, {"nan", NAN}, {"0x10", 0}, {"", NAN}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[200];
+        double value = -1;
+        snprintf(text, sizeof text, "%s", cases[i].text);
+        tsr_json json = tsr_json_begin(text, strlen(text));
+        CHECK_EQUAL(tsr_json_number(&json, &value), !isnan(cases[i].value));
+        if (!isnan(cases[i].value)) CHECK_EQUAL(value, cases[i].value);
+    }
+    char longest[150];
+    double value;
+    memset(longest, '1', sizeof longest);
+    longest[1] = '.';
+    for (size_t length = 98; length <= 99; length++) {
+        tsr_json json = tsr_json_begin(longest, length);
+        CHECK_EQUAL(tsr_json_number(&json, &value), length == 98);
+    }
+}
+
 TEST(json_takes_nothing_that_lies_behind_the_end_of_its_text)
 {
     static const char whole[] = "\"\xf0\x9f\x98\x80\\ud83d\\ude00\\n\"12345";
