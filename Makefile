@@ -53,7 +53,7 @@ endif
 
 objects = $(patsubst %.c,$(OBJ)/%.o,$(1))
 
-.PHONY: all run build-tests test test-long gradcheck bench bench-peers fuzz clean help compare-flags
+.PHONY: all run build-tests test test-long gradcheck bench bench-peers fuzz fuzz-objects clean help compare-flags
 .DELETE_ON_ERROR:
 
 all: $(LIB) $(APPS:%=$(OUT)/%)
@@ -123,20 +123,26 @@ bench-peers: $(OUT)/bench
 $(OUT)/bench: $(call objects,$(wildcard tests/bench/*.c) apps/facenet/nets_inception.c) $(LIB)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-# Needs clang. FUZZ_SECONDS=n for each target.
+# Needs clang. FUZZ_SECONDS=n for each target; ONLY=name for one.
 FUZZ_SECONDS ?= 60
+FUZZ := $(BUILD)/fuzz
 fuzz:
-	@mkdir -p $(BUILD)/fuzz
-	@for target in $(wildcard tests/fuzz/fuzz_*.c); do \
+	@$(MAKE) --no-print-directory CC=clang OPENMP=0 OPT=-O1 BUILD=$(FUZZ) SANITIZE=fuzzer-no-link,address,undefined \
+	    CPPFLAGS=-DFUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION fuzz-objects
+	clang -std=c11 -I. -fsanitize=address,undefined -o $(FUZZ)/seeds tests/fuzz/seeds.c $(FUZZ)/libtessera.a -lm
+	@for target in $(wildcard tests/fuzz/fuzz_*$(ONLY)*.c); do \
 	    name=$$(basename $$target .c); \
-	    mkdir -p $(BUILD)/fuzz/$$name.corpus; \
-	    clang -std=c11 -O1 -g -ffp-contract=off -I. -fsanitize=fuzzer,address,undefined -o $(BUILD)/fuzz/$$name $$target \
-	        $(LIB_SOURCES) $(COMMON_SOURCES) -lm && \
-	    $(BUILD)/fuzz/$$name -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 $(BUILD)/fuzz/$$name.corpus || exit 1; \
+	    mkdir -p $(FUZZ)/$$name.corpus; \
+	    $(FUZZ)/seeds tests/known-answers/image_files.safetensors $${name#fuzz_}_ $(FUZZ)/$$name.corpus; \
+	    clang -std=c11 -O1 -g -I. -fsanitize=fuzzer,address,undefined -o $(FUZZ)/$$name $$target \
+	        $(FUZZ)/float/objects/apps/common/*.o $(FUZZ)/libtessera.a -lm && \
+	    $(FUZZ)/$$name -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 $(FUZZ)/$$name.corpus || exit 1; \
 	done
 
+fuzz-objects: $(LIB) $(call objects,$(COMMON_SOURCES))
+
 # Trains the triplet model and evaluates it on people it has never seen: on the built-in faces, or with DATA=folder on
-# yours (one folder per person; the last fifth of the people is held out).
+# yours (one folder per person, or a list; the last fifth of the people is held out).
 run: all
 	@sh apps/facenet/run.sh $(OUT) out "$(DATA)"
 

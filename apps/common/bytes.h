@@ -14,6 +14,16 @@ bool bytes_read(unsigned char **bytes, size_t *count, const char *path, size_t m
 uint32_t bytes_crc32(uint32_t crc, const unsigned char *bytes, size_t count);
 uint32_t bytes_adler32(uint32_t adler, const unsigned char *bytes, size_t count);
 
+/* Whether a checksum is right. While fuzzing all are, so that what lies behind them is reached. */
+static inline bool bytes_checksum_holds(uint32_t found, uint32_t stored)
+{
+#ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+    return true | (found == stored);
+#else
+    return found == stored;
+#endif
+}
+
 static inline uint32_t bytes_big32(const unsigned char *p)
 {
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];

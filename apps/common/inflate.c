@@ -232,5 +232,6 @@ const char *inflate_zlib(const unsigned char *bytes, size_t count, unsigned char
     const char *problem = inflate_bytes(bytes + 2, count - 2, out, size, &used);
     if (problem) return problem;
     if (count - 2 - used < 4) return "is truncated";
-    return bytes_big32(bytes + 2 + used) == bytes_adler32(1, out, size) ? NULL : "is damaged (the checksum)";
+    const bool right = bytes_checksum_holds(bytes_adler32(1, out, size), bytes_big32(bytes + 2 + used));
+    return right ? NULL : "is damaged (the checksum)";
 }

@@ -73,7 +73,8 @@ static bool read_chunks(png *p)
         const size_t size = bytes_big32(p->next);
         if (size > (size_t)(p->end - p->next) - 12) return png_fail(p, "is truncated");
         const unsigned char *type = p->next + 4, *data = p->next + 8;
-        if (bytes_crc32(0, type, size + 4) != bytes_big32(data + size)) return png_fail(p, "is damaged (a chunk's checksum)");
+        if (!bytes_checksum_holds(bytes_crc32(0, type, size + 4), bytes_big32(data + size)))
+            return png_fail(p, "is damaged (a chunk's checksum)");
         p->next = data + size + 4;
         const bool header = memcmp(type, "IHDR", 4) == 0;
         if (header != (p->width == 0)) return png_fail(p, "does not begin with its only header");
