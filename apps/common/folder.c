@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static bool list_add(name_list *list, const char *name)
+bool name_list_add(name_list *list, const char *name)
 {
     if ((list->count & (list->count - 1)) == 0) { /* 0 or a power of two: full */
         if (list->count > INT_MAX / 2) return false;
@@ -29,6 +29,17 @@ static int compare_names(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+void name_list_sort(name_list *list)
+{
+    if (list->count > 0) qsort(list->names, (size_t)list->count, sizeof *list->names, compare_names);
+}
+
+bool name_list_has(const name_list *sorted, const char *name)
+{
+    return sorted->count > 0 &&
+           bsearch(&name, sorted->names, (size_t)sorted->count, sizeof *sorted->names, compare_names);
+}
+
 bool folder_list(name_list *list, const char *path, app_error *error)
 {
     *list = (name_list){0};
@@ -36,11 +47,11 @@ bool folder_list(name_list *list, const char *path, app_error *error)
     if (!folder) return app_fail(error, "%s: cannot be listed (%s)", path, strerror(errno));
     bool done = true;
     for (const struct dirent *entry; done && (errno = 0, entry = readdir(folder)) != NULL;)
-        if (entry->d_name[0] != '.' && !list_add(list, entry->d_name))
+        if (entry->d_name[0] != '.' && !name_list_add(list, entry->d_name))
             done = app_fail(error, "%s: out of memory", path);
     if (done && errno != 0) done = app_fail(error, "%s: cannot be listed (%s)", path, strerror(errno));
     closedir(folder);
-    if (list->count > 0) qsort(list->names, (size_t)list->count, sizeof *list->names, compare_names);
+    name_list_sort(list);
     if (!done) name_list_free(list);
     return done;
 }
@@ -56,6 +67,18 @@ bool is_folder(const char *path)
 {
     struct stat about;
     return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
+}
+
+bool is_plain_file(const char *path)
+{
+    struct stat about;
+    return stat(path, &about) == 0 && S_ISREG(about.st_mode);
+}
+
+bool is_same_folder(const char *a, const char *b)
+{
+    struct stat one, other;
+    return stat(a, &one) == 0 && stat(b, &other) == 0 && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
 }
 
 bool folder_make(const char *path, app_error *error)

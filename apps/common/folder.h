@@ -9,14 +9,24 @@ typedef struct name_list {
     char **names;
 } name_list;
 
+/* Adds a copy; false without memory. */
+bool name_list_add(name_list *list, const char *name);
+
+void name_list_sort(name_list *list); /* by strcmp */
+bool name_list_has(const name_list *sorted, const char *name);
+void name_list_free(name_list *list);
+
 /* The names of a folder's entries in the order of strcmp, without those that begin with a dot. */
 bool folder_list(name_list *list, const char *path, app_error *error);
-
-void name_list_free(name_list *list);
 
 /* Makes the folder and those above it that are missing; one that is there already is fine. */
 bool folder_make(const char *path, app_error *error);
 
+/* Links are followed. A plain file is neither a folder nor a device or pipe, where reading might wait for ever. */
 bool is_folder(const char *path);
+bool is_plain_file(const char *path);
+
+/* Whether two paths lead to one folder. */
+bool is_same_folder(const char *a, const char *b);
 
 #endif

@@ -1,8 +1,8 @@
 #include "apps/common/pairs.h"
 
+#include "apps/common/lines.h"
 #include "core/random.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
@@ -151,44 +151,6 @@ bool pairs_generate(pairs *out, const int *labels, int count, int per_fold, uint
 
 /* ---- reading ------------------------------------------------------------------------------------------- */
 
-typedef struct pair_file {
-    FILE *file;
-    const char *path;
-    const people *set;
-    int line;        /* number of the one in `text` */
-    char text[1024];
-    char *fields[5]; /* of it; a fifth means too many */
-    int field_count;
-} pair_file;
-
-/* Takes the next line apart. Returns false at the end of the file and after an error. */
-static bool next_line(pair_file *f, app_error *error)
-{
-    if (!fgets(f->text, sizeof f->text, f->file)) {
-        if (ferror(f->file)) app_fail(error, "%s: cannot be read (%s)", f->path, strerror(errno));
-        return false;
-    }
-    f->line++;
-    size_t length = strlen(f->text);
-    if ((length == 0 || f->text[length - 1] != '\n') && !feof(f->file))
-        return app_fail(error, "%s: line %d is too long or not text", f->path, f->line);
-    while (length > 0 && strchr("\r\n", f->text[length - 1])) f->text[--length] = '\0';
-    const char *separators = strchr(f->text, '\t') ? "\t" : " ";
-    f->field_count = 0;
-    for (char *at = strtok(f->text, separators); at && f->field_count < 5; at = strtok(NULL, separators))
-        f->fields[f->field_count++] = at;
-    return true;
-}
-
-/* A whole number from 1 to 999 999 999, or 0 for anything else. */
-static int number_in(const char *text)
-{
-    int value = 0;
-    if (strlen(text) > 9) return 0;
-    for (; *text >= '0' && *text <= '9'; text++) value = value * 10 + (*text - '0');
-    return *text ? 0 : value;
-}
-
 /* The number in a picture's name of the form NAME_0007.ext, else 0. */
 static int numbered(const char *path, const char *name)
 {
@@ -199,32 +161,33 @@ static int numbered(const char *path, const char *name)
     char number[12];
     if (!dot || dot - digits < 4 || dot - digits > 9) return 0;
     snprintf(number, sizeof number, "%.*s", (int)(dot - digits), digits);
-    return number_in(number);
+    return whole_number(number);
 }
 
 /* The picture, or -1 where the set lacks it; the first lacking one is noted. */
-static int find_picture(const pair_file *f, pairs *out, const char *name, int number)
+static int find_picture(const people *set, pairs *out, const char *name, int number, int line)
 {
-    const int who = people_find(f->set, name);
-    const int first = who < 0 ? 0 : f->set->persons[who].first;
-    const int count = who < 0 ? 0 : f->set->persons[who].count;
+    const int who = people_find(set, name);
+    const int first = who < 0 ? 0 : set->persons[who].first;
+    const int count = who < 0 ? 0 : set->persons[who].count;
     bool by_name = false;
     for (int i = first; i < first + count; i++) {
-        const int n = numbered(f->set->paths[i], name);
+        const int n = numbered(set->paths[i], name);
         if (n == number) return i;
         by_name = by_name || n != 0;
     }
-    if (!by_name && number <= count) return first + number - 1;
+    for (int i = first; i < first + count && !by_name; i++)
+        if (set->places[i] == number) return i;
     if (!out->first_missing[0])
-        snprintf(out->first_missing, sizeof out->first_missing, "%.200s %d (line %d)", name, number, f->line);
+        snprintf(out->first_missing, sizeof out->first_missing, "%.200s %d (line %d)", name, number, line);
     return -1;
 }
 
-static bool read_sizes(pair_file *f, int *folds, int *per_fold, app_error *error)
+static bool read_sizes(line_file *f, int *folds, int *per_fold, app_error *error)
 {
-    if (!next_line(f, error)) return app_fail(error, "%s: is empty", f->path);
-    *folds = f->field_count == 2 ? number_in(f->fields[0]) : 1;
-    *per_fold = f->field_count == 1 || f->field_count == 2 ? number_in(f->fields[f->field_count - 1]) : 0;
+    if (!lines_next(f, error)) return app_fail(error, "%s: is empty", f->path);
+    *folds = f->field_count == 2 ? whole_number(f->fields[0]) : 1;
+    *per_fold = f->field_count == 1 || f->field_count == 2 ? whole_number(f->fields[f->field_count - 1]) : 0;
     if (*folds < 1 || *folds > 1000 || *per_fold < 1 || *per_fold > 1000000 ||
         *folds * 2 > INT_MAX / *per_fold)
         return app_fail(error, "%s: line 1 should be the number of folds and of pairs of each kind in a fold",
@@ -233,20 +196,21 @@ static bool read_sizes(pair_file *f, int *folds, int *per_fold, app_error *error
 }
 
 /* Reads one line of a pair. `*item` has a negative picture where the set lacks one. */
-static bool read_pair(pair_file *f, pairs *out, pair *item, app_error *error)
+static bool read_pair(const line_file *f, const people *set, pairs *out, pair *item, app_error *error)
 {
     const bool same = f->field_count == 3;
     if (!same && f->field_count != 4)
-        return app_fail(error, "%s: line %d should be \"name i j\" or \"name1 i name2 j\"", f->path, f->line);
-    const int i = number_in(f->fields[1]), j = number_in(f->fields[same ? 2 : 3]);
+        return app_fail(error, "%s: line %d should be \"name i j\" or \"name1 i name2 j\"", f->path, f->number);
+    const int i = whole_number(f->fields[1]), j = whole_number(f->fields[same ? 2 : 3]);
     if (i == 0 || j == 0)
-        return app_fail(error, "%s: line %d: pictures are numbered from 1, not \"%.40s\"", f->path, f->line,
+        return app_fail(error, "%s: line %d: pictures are numbered from 1, not \"%.40s\"", f->path, f->number,
                         i == 0 ? f->fields[1] : f->fields[same ? 2 : 3]);
     if (!same && strcmp(f->fields[0], f->fields[2]) == 0)
         return app_fail(error, "%s: line %d: \"%.80s\" stands on both sides of a pair of different people",
-                        f->path, f->line, f->fields[0]);
-    const int a = find_picture(f, out, f->fields[0], i);
-    *item = (pair){.a = a, .b = a < 0 ? -1 : find_picture(f, out, f->fields[same ? 0 : 2], j), .same = same};
+                        f->path, f->number, f->fields[0]);
+    const int a = find_picture(set, out, f->fields[0], i, f->number);
+    const int b = a < 0 ? -1 : find_picture(set, out, f->fields[same ? 0 : 2], j, f->number);
+    *item = (pair){.a = a, .b = b, .same = same};
     return true;
 }
 
@@ -261,25 +225,25 @@ static bool add_pair(pairs *out, pair item)
     return true;
 }
 
-static bool read_pairs(pair_file *f, pairs *out, app_error *error)
+static bool read_pairs(line_file *f, const people *set, pairs *out, app_error *error)
 {
     int per_fold = 0, found = 0;
     if (!read_sizes(f, &out->folds, &per_fold, error)) return false;
     const int announced = 2 * out->folds * per_fold;
-    while (next_line(f, error)) {
+    while (lines_next(f, error)) {
         if (f->field_count == 0) continue;
         if (found == announced)
             return app_fail(error, "%s: line %d: there are more than the %d pairs of line 1", f->path,
-                            f->line, announced);
+                            f->number, announced);
         pair item;
-        if (!read_pair(f, out, &item, error)) return false;
+        if (!read_pair(f, set, out, &item, error)) return false;
         item.fold = found++ / (2 * per_fold);
         if (item.a < 0 || item.b < 0) out->missing++;
         else if (!add_pair(out, item)) return app_fail(error, "%s: out of memory", f->path);
     }
     if (error->text[0]) return false;
     if (found < announced)
-        return app_fail(error, "%s: ends after line %d with %d of the %d pairs of line 1", f->path, f->line,
+        return app_fail(error, "%s: ends after line %d with %d of the %d pairs of line 1", f->path, f->number,
                         found, announced);
     if (out->count == 0)
         return app_fail(error, "%s: none of its %d pairs is in the data set, which lacks %s", f->path, found,
@@ -301,11 +265,10 @@ static void cut_into_folds(pairs *out)
 bool pairs_read(pairs *out, const char *path, const people *set, app_error *error)
 {
     *out = (pairs){0};
-    errno = 0;
-    pair_file f = {.file = fopen(path, "r"), .path = path, .set = set};
-    if (!f.file) return app_fail(error, "%s: cannot be opened (%s)", path, strerror(errno));
-    const bool done = read_pairs(&f, out, error);
-    fclose(f.file);
+    line_file f;
+    if (!lines_open(&f, path, error)) return false;
+    const bool done = read_pairs(&f, set, out, error);
+    lines_close(&f);
     if (!done) pairs_free(out);
     else if (out->folds == 1) cut_into_folds(out);
     return done;

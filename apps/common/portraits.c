@@ -2,64 +2,90 @@
 
 #include "apps/common/faces.h"
 
-#include <stdlib.h>
+#include <limits.h>
 
 enum { FIRST_HELD_OUT = 1000000, DATA_SEED = 1 };
 
-typedef struct drawing {
-    const portraits_request *request;
-    pictures *out;
-    int first;
-    app_error *errors; /* one per picture would be much: one per person */
-} drawing;
-
-static void draw_person(const drawing *job, int who)
+static bool draw_picture(const pictures *set, int number, unsigned char *pixels, app_error *error)
 {
-    const portraits_request *r = job->request;
-    const size_t bytes = (size_t)r->size * (size_t)r->size * (size_t)r->channels;
-    for (int i = 0; i < r->per_person; i++) {
-        const int number = who * r->per_person + i;
-        image picture = {r->size, r->size, r->channels, job->out->pixels + (size_t)number * bytes};
-        job->out->labels[number] = who;
-        if (!faces_draw(&picture, DATA_SEED, job->first + who, i, &job->errors[who])) return;
-    }
+    const portraits_request *r = set->source;
+    image picture = {set->size, set->size, set->channels, pixels};
+    const int who = r->who.skip + number / r->per_person + (r->held_out ? FIRST_HELD_OUT : 0);
+    return faces_draw(&picture, DATA_SEED, who, number % r->per_person, error);
 }
 
-static void draw_people(void *user, int64_t begin, int64_t end)
+static bool open_drawn(portraits *p, app_error *error)
 {
-    for (int64_t who = begin; who < end; who++) draw_person(user, (int)who);
+    const portraits_request *r = &p->request;
+    if (r->per_person < 1 || r->who.limit < 1 || r->who.limit > INT_MAX / r->per_person)
+        return app_fail(error, "there cannot be %d drawn people with %d pictures each", r->who.limit, r->per_person);
+    p->pictures.count = r->who.limit * r->per_person;
+    p->pictures.make = draw_picture;
+    p->pictures.source = r;
+    if (!pictures_open(&p->pictures, r->cache_mb, NULL, error)) return false;
+    for (int i = 0; i < p->pictures.count; i++) p->pictures.labels[i] = i / r->per_person;
+    return true;
 }
 
-static bool draw_all(pictures *out, tsr_context *ctx, const portraits_request *r, app_error *error)
+static bool open_files(portraits *p, app_error *error)
 {
-    const size_t count = (size_t)r->people * (size_t)r->per_person;
-    drawing job = {.request = r, .out = out, .first = r->skip + (r->held_out ? FIRST_HELD_OUT : 0)};
-    *out = (pictures){.count = (int)count, .size = r->size, .channels = r->channels};
-    out->pixels = malloc(count * (size_t)r->size * (size_t)r->size * (size_t)r->channels);
-    out->labels = malloc(count * sizeof *out->labels);
-    job.errors = calloc((size_t)r->people, sizeof *job.errors);
-    bool done = out->pixels && out->labels && job.errors;
-    if (!done) app_fail(error, "out of memory for %d drawn people with %d pictures each", r->people, r->per_person);
-    else tsr_parallel(ctx, r->people, 1, draw_people, &job);
-    for (int i = 0; done && i < r->people; i++)
-        if (job.errors[i].text[0]) done = app_fail(error, "%s", job.errors[i].text);
-    free(job.errors);
-    return done;
+    const portraits_request *r = &p->request;
+    people *set = &p->persons;
+    if (!people_open(set, &r->who, error)) return false;
+    p->pictures.count = set->picture_count;
+    p->pictures.make = picture_decode;
+    p->pictures.source = set->paths;
+    if (!pictures_open(&p->pictures, r->cache_mb, r->strict ? NULL : &p->broken, error)) return false;
+    if (!r->strict) people_keep(set, p->broken.good);
+    for (int who = 0; who < set->count; who++)
+        for (int i = 0; i < set->persons[who].count; i++) p->pictures.labels[set->persons[who].first + i] = who;
+    return true;
 }
 
 bool portraits_open(portraits *out, tsr_context *ctx, const portraits_request *request, app_error *error)
 {
-    *out = (portraits){0};
-    const bool done = request->folder
-                          ? people_open(&out->persons, request->folder, request->skip, request->people, error) &&
-                                people_load(&out->pictures, &out->persons, request->size, request->channels, error)
-                          : draw_all(&out->pictures, ctx, request, error);
+    *out = (portraits){.request = *request,
+                        .pictures = {.size = request->size, .channels = request->channels, .ctx = ctx}};
+    const bool done = (request->who.data ? open_files : open_drawn)(out, error);
     if (!done) portraits_close(out);
     return done;
 }
 
 void portraits_close(portraits *p)
 {
-    pictures_free(&p->pictures);
+    pictures_close(&p->pictures);
     people_free(&p->persons);
+    broken_pictures_free(&p->broken);
+}
+
+int portraits_people(const portraits *p)
+{
+    return p->request.who.data ? p->persons.count : p->request.who.limit;
+}
+
+void portraits_tell(const portraits *p, const char *program)
+{
+    enum { MOST_TOLD = 20 };
+    const people *set = &p->persons;
+    const name_list *broken = &p->broken.errors;
+    const pictures *all = &p->pictures;
+    const char *data = p->request.who.data;
+    fprintf(stderr, "%s: %d pictures of %d people (%s), seen as %dx%d %s, %d threads\n", program, all->count,
+            portraits_people(p), data ? data : "built-in", all->size, all->size, all->channels == 1 ? "grey" : "colour",
+            tsr_threads(all->ctx));
+    if (all->held < all->count)
+        fprintf(stderr, "%s: %d pictures fit into --cache-mb %d, the others are made again each time\n", program, all->held,
+                p->request.cache_mb);
+    if (set->missing > 0)
+        fprintf(stderr, "%s: %d people of %s are not in %s, the first: %s\n", program, set->missing, p->request.who.names,
+                data, set->first_missing ? set->first_missing : "");
+    if (set->skipped > 0)
+        fprintf(stderr, "%s: %d files are no pictures and were skipped, the first: %s\n", program, set->skipped,
+                set->first_skipped);
+    for (int i = 0; i < broken->count && i < MOST_TOLD; i++) fprintf(stderr, "%s: %s\n", program, broken->names[i]);
+    if (broken->count > 0)
+        fprintf(stderr, "%s: %d pictures cannot be read and were skipped%s (--strict stops at the first)\n", program,
+                broken->count, broken->count > MOST_TOLD ? ", the first of them above" : "");
+    if (people_singles(set) > 0)
+        fprintf(stderr, "%s: %d of %d people have a single picture\n", program, people_singles(set), set->count);
 }

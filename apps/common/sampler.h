@@ -3,7 +3,7 @@
 #ifndef TESSERA_APPS_SAMPLER_H
 #define TESSERA_APPS_SAMPLER_H
 
-#include "apps/common/people.h"
+#include "apps/common/loader.h"
 #include "core/core.h"
 
 /* Pictures by person, for batches of P people with K pictures each (Schroff et al. 2015, section 3.2). */

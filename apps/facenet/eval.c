@@ -12,14 +12,19 @@
 
 typedef struct eval_options {
     const char *model, *data, *pairs, *out;
-    int skip, people, pictures, threads;
+    const char *names;
+    int skip, people, pictures, cache_mb, threads;
+    bool strict;
 } eval_options;
 
 static int parse(eval_options *o, int count, char **arguments)
 {
     const option options[] = {
         {"model", OPTION_TEXT, &o->model, "what facenet train has made", "FILE", 0, 0, NULL},
-        {"data", OPTION_TEXT, &o->data, "folder with one folder of pictures per person; without it: built-in faces of people held out", "DIR", 0, 0, NULL},
+        {"data", OPTION_TEXT, &o->data, "a folder per person in this folder, or a list of lines \"path<TAB>name\"; without it: built-in faces of people held out", "DIR|LIST", 0, 0, NULL},
+        {"names", OPTION_TEXT, &o->names, "take only the people in this list, in the layout of LFW's people.txt", "FILE", 0, 0, NULL},
+        {"strict", OPTION_FLAG, &o->strict, "stop at a picture that cannot be read; else such are named and skipped", NULL, 0, 0, NULL},
+        {"cache-mb", OPTION_INT, &o->cache_mb, "memory for pictures; what does not fit is decoded again each time; changes no result", "N", 0, 1e6, NULL},
         {"skip-people", OPTION_INT, &o->skip, "leave out the first N people in name order (those trained on)", "N", 0, 1e6, NULL},
         {"people", OPTION_INT, &o->people, "evaluate on N people; 0: all that are left (built-in: 200)", "N", 0, 1e6, NULL},
         {"pictures", OPTION_INT, &o->pictures, "pictures of each built-in person", "N", 2, 1000, NULL},
@@ -34,11 +39,10 @@ static int parse(eval_options *o, int count, char **arguments)
 }
 
 /* |a - b|^2 */
-static double embedding_distance(const void *user, int a, int b)
+static double embedding_distance(const tsr_real *a, const tsr_real *b)
 {
-    const tsr_real *x = (const tsr_real *)user + (ptrdiff_t)a * EMBEDDING, *y = (const tsr_real *)user + (ptrdiff_t)b * EMBEDDING;
     double sum = 0;
-    for (int i = 0; i < EMBEDDING; i++) sum += (double)(x[i] - y[i]) * (double)(x[i] - y[i]);
+    for (int i = 0; i < EMBEDDING; i++) sum += (double)(a[i] - b[i]) * (double)(a[i] - b[i]);
     return sum;
 }
 
@@ -68,9 +72,15 @@ static bool open_model(tsr_model *m, const char *path, net_input *input, app_err
 static bool measure_model(contender *out, tsr_model *m, const pictures *set, const pairs *list, app_error *error)
 {
     tsr_real *embeddings = malloc((size_t)set->count * EMBEDDING * sizeof *embeddings);
-    if (!embeddings) return app_fail(error, "out of memory for %d embeddings", set->count);
-    const bool done = net_embed(m, set, embeddings, error) && contender_measure(out, list, embedding_distance, embeddings, error);
+    double *distances = malloc(((size_t)list->count + 1) * sizeof *distances);
+    bool done = (embeddings && distances) || app_fail(error, "out of memory for %d embeddings", set->count);
+    done = done && net_embed(m, set, embeddings, error);
+    for (int i = 0; done && i < list->count; i++)
+        distances[i] = embedding_distance(embeddings + (ptrdiff_t)list->items[i].a * EMBEDDING,
+                                          embeddings + (ptrdiff_t)list->items[i].b * EMBEDDING);
+    done = done && contender_measure(out, list, distances, error);
     free(embeddings);
+    free(distances);
     if (done && !tsr_check_claimed(m)) return app_fail(error, "%s", tsr_error(tsr_model_context(m)));
     return done;
 }
@@ -79,9 +89,9 @@ static bool measure_model(contender *out, tsr_model *m, const pictures *set, con
 static bool open_known(portraits *known, tsr_context *ctx, const eval_options *o, const portraits_request *evaluated, app_error *error)
 {
     portraits_request request = *evaluated;
-    request.skip = 0;
+    request.who.skip = 0;
+    request.who.limit = o->data ? o->skip : 200;
     request.held_out = false;
-    request.people = o->data ? o->skip : 200;
     *known = (portraits){0};
     return (o->data && o->skip == 0) || portraits_open(known, ctx, &request, error);
 }
@@ -89,11 +99,13 @@ static bool open_known(portraits *known, tsr_context *ctx, const eval_options *o
 static bool measure_all(tsr_model *m, const eval_options *o, net_input input, contender *contenders, app_error *error)
 {
     tsr_context *ctx = tsr_model_context(m);
-    const portraits_request request = {.folder = o->data, .skip = o->skip, .people = o->data || o->people ? o->people : 200,
-                                       .per_person = o->pictures, .held_out = true, .size = input.size, .channels = input.channels};
+    const portraits_request request = {.who = {o->data, o->names, o->skip, o->data || o->people ? o->people : 200},
+                                       .strict = o->strict, .cache_mb = o->cache_mb, .per_person = o->pictures, .held_out = true, .size = input.size, .channels = input.channels};
     portraits set = {0}, known = {0};
     pairs list = {0};
-    bool done = portraits_open(&set, ctx, &request, error) && open_known(&known, ctx, o, &request, error);
+    bool done = portraits_open(&set, ctx, &request, error);
+    if (done) portraits_tell(&set, "facenet eval");
+    done = done && open_known(&known, ctx, o, &request, error);
     done = done && (o->pairs ? pairs_read(&list, o->pairs, &set.persons, error)
                              : pairs_generate(&list, set.pictures.labels, set.pictures.count, 300, 1, error));
     if (done && list.missing > 0)
@@ -113,7 +125,7 @@ static bool measure_all(tsr_model *m, const eval_options *o, net_input input, co
 
 int facenet_eval(int count, char **arguments)
 {
-    eval_options o = {.model = "out/model.safetensors", .out = "out", .pictures = 8};
+    eval_options o = {.model = "out/model.safetensors", .out = "out", .pictures = 8, .cache_mb = 2048};
     const int status = parse(&o, count, arguments);
     if (status != COMMAND_GO) return status;
     app_error error = {""};

@@ -2,8 +2,7 @@
 #ifndef TESSERA_APPS_FACENET_H
 #define TESSERA_APPS_FACENET_H
 
-#include "apps/common/error.h"
-#include "apps/common/people.h"
+#include "apps/common/loader.h"
 #include "tessera.h"
 
 enum { EMBEDDING = 128 }; /* Schroff et al. 2015, section 5.3 */
@@ -23,10 +22,10 @@ bool net_read_description(const tsr_model *m, const char *path, net_input *input
 /* Embeddings of all pictures, [count, 128], in batches, evaluating. */
 bool net_embed(tsr_model *m, const pictures *set, tsr_real *out, app_error *error);
 
-/* Pictures by number as one tensor in the current scope; varied by the augmentation where there is one. */
-struct augmentation;
-tsr_tensor *net_batch(tsr_context *ctx, const pictures *set, const int *numbers, int count,
-                      const struct augmentation *how, int64_t step);
+/* Pictures by number as one tensor in the current scope; varied by the augmentation where there is one. A picture that
+ * cannot be read is an error of the context. */
+tsr_tensor *net_batch(tsr_context *ctx, const pictures *set, const int *numbers, int count, const augmentation *how,
+                      int64_t step);
 
 /* ---- the verbs: exit status ---------------------------------------------------------------------------------------------- */
 

@@ -1,7 +1,6 @@
 /* The net that makes embeddings, and how pictures come into it. */
 #include "apps/facenet/facenet.h"
 
-#include "apps/common/augment.h"
 #include "apps/facenet/nets.h"
 
 #include <stddef.h>
@@ -37,34 +36,14 @@ bool net_read_description(const tsr_model *m, const char *path, net_input *input
 
 /* ---- pictures in ------------------------------------------------------------------------------------------------------ */
 
-typedef struct batch_job {
-    const pictures *set;
-    const int *numbers;
-    const augmentation *how;
-    tsr_rng rng;
-    tsr_real *out;
-} batch_job;
-
-static void fill_batch(void *user, int64_t begin, int64_t end)
-{
-    const batch_job *job = user;
-    const pictures *set = job->set;
-    const size_t values = (size_t)set->size * (size_t)set->size * (size_t)set->channels;
-    for (int64_t i = begin; i < end; i++) {
-        const tsr_rng rng = {job->rng.seed, tsr_substream(job->rng.stream, (uint64_t)i)};
-        picture_to_input(set->pixels + (size_t)job->numbers[i] * values, set->size, set->channels, job->how, rng,
-                         job->out + (size_t)i * values);
-    }
-}
-
 tsr_tensor *net_batch(tsr_context *ctx, const pictures *set, const int *numbers, int count, const augmentation *how,
                       int64_t step)
 {
+    app_error error = {""};
     tsr_tensor *x = tsr_zeros(ctx, TSR_SHAPE(count, set->size, set->size, set->channels));
-    batch_job job = {set, numbers, how, {tsr_seed(ctx), tsr_substream(tsr_stream("augmentation"), (uint64_t)step)},
-                     tsr_write(x)};
-    if (job.out) tsr_parallel(ctx, count, 1, fill_batch, &job);
-    return x;
+    const tsr_rng rng = {tsr_seed(ctx), tsr_substream(tsr_stream("augmentation"), (uint64_t)step)};
+    tsr_real *out = tsr_write(x);
+    return !out || pictures_inputs(set, numbers, count, how, rng, out, &error) ? x : tsr_fail(ctx, "%s", error.text);
 }
 
 bool net_embed(tsr_model *m, const pictures *set, tsr_real *out, app_error *error)

@@ -8,7 +8,9 @@ if [ -z "$data" ]; then
     "$bin/facenet" train --out "$out"
     "$bin/facenet" eval --model "$out/model.safetensors" --out "$out"
 else
-    people=$(find "$data" -mindepth 1 -maxdepth 1 -type d ! -name '.*' | wc -l)
+    if [ -d "$data" ]; then people=$(find "$data" -mindepth 1 -maxdepth 1 -type d ! -name '.*' | wc -l)
+    else people=$(tr -d '\r' < "$data" | cut -f2 | sort -u | grep -c .)
+    fi
     train=$((people - people / 5))
     "$bin/facenet" train --data "$data" --people "$train" --out "$out"
     "$bin/facenet" eval --model "$out/model.safetensors" --data "$data" --skip-people "$train" --out "$out"

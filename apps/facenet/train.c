@@ -14,9 +14,9 @@
 #include <string.h>
 
 typedef struct train_options {
-    const char *data, *out, *mining;
-    int skip, people, pictures, size, per_batch, per_person, steps, threads;
-    bool grey, no_flip;
+    const char *data, *names, *out, *mining;
+    int skip, people, pictures, size, cache_mb, per_batch, per_person, steps, threads;
+    bool strict, grey, no_flip;
     double margin, lr, weight_decay, vary;
     uint64_t seed;
 } train_options;
@@ -24,7 +24,10 @@ typedef struct train_options {
 static int parse(train_options *o, int count, char **arguments)
 {
     const option options[] = {
-        {"data", OPTION_TEXT, &o->data, "folder with one folder of pictures per person; without it: built-in faces", "DIR", 0, 0, NULL},
+        {"data", OPTION_TEXT, &o->data, "a folder per person in this folder, or a list of lines \"path<TAB>name\"; without it: built-in faces", "DIR|LIST", 0, 0, NULL},
+        {"names", OPTION_TEXT, &o->names, "take only the people in this list, in the layout of LFW's people.txt", "FILE", 0, 0, NULL},
+        {"strict", OPTION_FLAG, &o->strict, "stop at a picture that cannot be read; else such are named and skipped", NULL, 0, 0, NULL},
+        {"cache-mb", OPTION_INT, &o->cache_mb, "memory for pictures; what does not fit is decoded again each time; changes no result", "N", 0, 1e6, NULL},
         {"people", OPTION_INT, &o->people, "train on the first N people in name order; 0: all (built-in: 1000)", "N", 0, 1e6, NULL},
         {"skip-people", OPTION_INT, &o->skip, "leave out the first N people in name order", "N", 0, 1e6, NULL},
         {"pictures", OPTION_INT, &o->pictures, "pictures of each built-in person", "N", 2, 1000, NULL},
@@ -65,21 +68,25 @@ static bool draw_faces(const pictures *set, const char *path, app_error *error)
     enum { ROWS = 8, COLUMNS = 8 };
     contact contacts[ROWS * COLUMNS];
     image views[ROWS * COLUMNS], sheet = {0};
-    const size_t bytes = (size_t)set->size * (size_t)set->size * (size_t)set->channels;
-    int shown = 0, last = -1, row = -1, column = 0;
+    int numbers[ROWS * COLUMNS], shown = 0, last = -1, row = -1, column = 0;
     for (int i = 0; i < set->count && shown < ROWS * COLUMNS; i++) {
         if (set->labels[i] != last) {
             last = set->labels[i];
             column = 0;
             row++;
         }
-        if (column++ >= COLUMNS || row >= ROWS) continue;
-        views[shown] = (image){set->size, set->size, set->channels, set->pixels + (size_t)i * bytes};
-        contacts[shown] = (contact){.picture = &views[shown]};
-        shown++;
+        if (column++ < COLUMNS && row < ROWS) numbers[shown++] = i;
     }
-    const bool done = contact_sheet(&sheet, contacts, shown, COLUMNS, 72, error) && image_write(&sheet, path, error);
+    unsigned char *pixels = malloc((size_t)shown * picture_bytes(set) + 1);
+    if (!pixels) return app_fail(error, "%s: out of memory", path);
+    for (int i = 0; i < shown; i++) {
+        views[i] = (image){set->size, set->size, set->channels, pixels + (size_t)i * picture_bytes(set)};
+        contacts[i] = (contact){.picture = &views[i]};
+    }
+    const bool done = pictures_fetch(set, numbers, shown, pixels, error) &&
+                      contact_sheet(&sheet, contacts, shown, COLUMNS, 72, error) && image_write(&sheet, path, error);
     image_free(&sheet);
+    free(pixels);
     return done;
 }
 
@@ -220,7 +227,7 @@ static bool train_on(const train_options *o, tsr_context *ctx, const pictures *s
 
 int facenet_train(int count, char **arguments)
 {
-    train_options o = {.out = "out", .mining = "semi-hard", .pictures = 12, .size = 48, .per_batch = 32, .per_person = 4,
+    train_options o = {.out = "out", .mining = "semi-hard", .pictures = 12, .size = 48, .cache_mb = 2048, .per_batch = 32, .per_person = 4,
                        .margin = 0.2, .lr = 0.003, .weight_decay = 0.01, .vary = 1, .seed = 1};
     const int status = parse(&o, count, arguments);
     if (status != COMMAND_GO) return status;
@@ -228,18 +235,13 @@ int facenet_train(int count, char **arguments)
     tsr_context *ctx = tsr_open(&(tsr_options){.seed = o.seed, .threads = o.threads});
     portraits data = {0};
     if (o.steps == 0) o.steps = o.data ? 300 : 800;
-    const int drawn_people = o.people > 0 ? o.people : 1000;
-    const portraits_request request = {.folder = o.data, .skip = o.skip, .people = o.data ? o.people : drawn_people, .per_person = o.pictures,
-                                       .size = o.size, .channels = o.grey ? 1 : 3};
+    if (!o.data && o.people == 0) o.people = 1000;
+    const portraits_request request = {.who = {o.data, o.names, o.skip, o.people}, .strict = o.strict, .cache_mb = o.cache_mb,
+                                       .per_person = o.pictures, .size = o.size, .channels = o.grey ? 1 : 3};
     bool done = ctx || app_fail(&error, "out of memory");
     done = done && folder_make(o.out, &error) && portraits_open(&data, ctx, &request, &error);
     if (done) {
-        fprintf(stderr, "facenet train: %d pictures of %d people (%s), seen as %dx%d %s, %d threads\n", data.pictures.count,
-                o.data ? data.persons.count : drawn_people, o.data ? o.data : "built-in", o.size, o.size,
-                o.grey ? "grey" : "colour", tsr_threads(ctx));
-        if (data.persons.skipped > 0)
-            fprintf(stderr, "facenet train: %d files are no pictures and were skipped, the first: %s\n", data.persons.skipped,
-                    data.persons.first_skipped);
+        portraits_tell(&data, "facenet train");
         done = train_on(&o, ctx, &data.pictures, &error);
     }
     portraits_close(&data);

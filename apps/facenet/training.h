@@ -2,7 +2,6 @@
 #ifndef TESSERA_APPS_FACENET_TRAINING_H
 #define TESSERA_APPS_FACENET_TRAINING_H
 
-#include "apps/common/augment.h"
 #include "apps/common/sampler.h"
 #include "apps/facenet/facenet.h"
 

@@ -34,7 +34,7 @@ TEST(sampler_shows_all_people_once_before_anyone_comes_again)
         }
     }
     sampler_close(&s);
-    pictures_free(&set);
+    pictures_close(&set);
 }
 
 TEST(sampler_repeats_pictures_of_those_who_have_few_and_leaves_out_singles)
@@ -50,7 +50,7 @@ TEST(sampler_repeats_pictures_of_those_who_have_few_and_leaves_out_singles)
     sampler_draw(&s, 5, numbers);
     for (int i = 0; i < 8; i++) CHECK(set.labels[numbers[i]] == 1 || set.labels[numbers[i]] == 2);
     sampler_close(&s);
-    pictures_free(&set);
+    pictures_close(&set);
 }
 
 TEST(sampler_refuses_a_set_without_two_people_to_compare)
@@ -61,7 +61,7 @@ TEST(sampler_refuses_a_set_without_two_people_to_compare)
     app_error error = {""};
     CHECK(!sampler_open(&s, &set, 4, 4, 1, &error));
     CHECK_TEXT(error.text, "1 of 3 people have two pictures or more: triplets need two such people");
-    pictures_free(&set);
+    pictures_close(&set);
 }
 
 TEST(sampler_draws_by_seed_and_step_alone)
@@ -81,7 +81,7 @@ TEST(sampler_draws_by_seed_and_step_alone)
     sampler_close(&a);
     sampler_close(&b);
     sampler_close(&other);
-    pictures_free(&set);
+    pictures_close(&set);
 }
 
 TEST(drawn_portraits_do_not_depend_on_threads_or_on_how_many_are_drawn)
@@ -89,9 +89,9 @@ TEST(drawn_portraits_do_not_depend_on_threads_or_on_how_many_are_drawn)
     tsr_context *one = tsr_open(&(tsr_options){.threads = 1}), *three = tsr_open(&(tsr_options){.threads = 3});
     portraits a, b, held_out;
     app_error error = {""};
-    CHECK(portraits_open(&a, one, &(portraits_request){.people = 3, .per_person = 2, .size = 16, .channels = 3}, &error));
-    CHECK(portraits_open(&b, three, &(portraits_request){.people = 5, .per_person = 2, .size = 16, .channels = 3}, &error));
-    CHECK(portraits_open(&held_out, three, &(portraits_request){.people = 3, .per_person = 2, .size = 16, .channels = 3, .held_out = true}, &error));
+    CHECK(portraits_open(&a, one, &(portraits_request){.who.limit = 3, .cache_mb = 1, .per_person = 2, .size = 16, .channels = 3}, &error));
+    CHECK(portraits_open(&b, three, &(portraits_request){.who.limit = 5, .cache_mb = 1, .per_person = 2, .size = 16, .channels = 3}, &error));
+    CHECK(portraits_open(&held_out, three, &(portraits_request){.who.limit = 3, .cache_mb = 1, .per_person = 2, .size = 16, .channels = 3, .held_out = true}, &error));
     CHECK(memcmp(a.pictures.pixels, b.pictures.pixels, 6 * 16 * 16 * 3) == 0);
     CHECK(memcmp(a.pictures.pixels, held_out.pictures.pixels, 6 * 16 * 16 * 3) != 0);
     CHECK_EQUAL(a.pictures.labels[5], 2);

@@ -1,0 +1,197 @@
+#include "apps/common/loader.h"
+
+#include "apps/common/transform.h"
+#include "core/parallel.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LARGEST_SIDE = 8192, CHUNK = 1024 /* pictures whose errors are kept at a time */ };
+
+size_t picture_bytes(const pictures *set)
+{
+    return (size_t)set->size * (size_t)set->size * (size_t)set->channels;
+}
+
+/* ---- making ------------------------------------------------------------------------------------------------------ */
+
+bool picture_square(image *out, const image *in, int size, int channels, app_error *error)
+{
+    const int side = in->width < in->height ? in->width : in->height;
+    image square = {0}, resized = {0};
+    const bool done = image_crop_centre(&square, in, side, side, error) &&
+                      image_resize(&resized, &square, size, size, IMAGE_AREA, error) &&
+                      (channels == 1 ? image_to_grey : image_to_rgb)(out, &resized, error);
+    image_free(&square);
+    image_free(&resized);
+    return done;
+}
+
+bool picture_decode(const pictures *set, int number, unsigned char *pixels, app_error *error)
+{
+    const char *path = ((char *const *)set->source)[number];
+    app_error problem = {""};
+    image whole = {0}, square = {0};
+    bool done = image_read(&whole, path, NULL, error);
+    if (done && !picture_square(&square, &whole, set->size, set->channels, &problem))
+        done = app_fail(error, "%s: %s", path, problem.text);
+    if (done) memcpy(pixels, square.pixels, picture_bytes(set));
+    image_free(&whole);
+    image_free(&square);
+    return done;
+}
+
+/* ---- fetching ---------------------------------------------------------------------------------------------------- */
+
+typedef struct fetch_job {
+    const pictures *set;
+    const int *numbers; /* NULL: first, first + 1, ... */
+    int first;
+    unsigned char *bytes;    /* where pictures go, or NULL: */
+    tsr_real *values;        /* where inputs go, or NULL: nowhere, they are only tried */
+    const augmentation *how;
+    tsr_rng rng;
+    app_error *errors; /* [count], or NULL where all pictures are held */
+} fetch_job;
+
+static void fetch_one(const fetch_job *job, int64_t i)
+{
+    const pictures *set = job->set;
+    const size_t bytes = picture_bytes(set);
+    const int number = job->numbers ? job->numbers[i] : job->first + (int)i;
+    const unsigned char *held = number < set->held ? set->pixels + (size_t)number * bytes : NULL;
+    unsigned char *room = job->bytes ? job->bytes + (size_t)i * bytes : held ? NULL : malloc(bytes);
+    bool done = true;
+    if (!held && !room)
+        done = app_fail(&job->errors[i], "out of memory for a picture of %d x %d", set->size, set->size);
+    else if (!held) done = set->make(set, number, room, &job->errors[i]);
+    else if (job->bytes) memcpy(room, held, bytes);
+    if (done && job->values)
+        picture_to_input(held ? held : room, set->size, set->channels, job->how,
+                         (tsr_rng){job->rng.seed, tsr_substream(job->rng.stream, (uint64_t)i)},
+                         job->values + (size_t)i * bytes);
+    if (!job->bytes) free(room);
+}
+
+static void fetch_some(void *user, int64_t begin, int64_t end)
+{
+    for (int64_t i = begin; i < end; i++) fetch_one(user, i);
+}
+
+/* Of several errors the first picture's counts, whichever thread came first. */
+static bool fetch(fetch_job job, int count, app_error *error)
+{
+    if (job.set->held < job.set->count && !(job.errors = calloc((size_t)count + 1, sizeof *job.errors)))
+        return app_fail(error, "out of memory for %d pictures", count);
+    tsr_parallel(job.set->ctx, count, 1, fetch_some, &job);
+    int bad = 0;
+    while (job.errors && bad < count && job.errors[bad].text[0] == '\0') bad++;
+    const bool done = !job.errors || bad == count || app_fail(error, "%s", job.errors[bad].text);
+    free(job.errors);
+    return done;
+}
+
+bool pictures_fetch(const pictures *set, const int *numbers, int count, unsigned char *out, app_error *error)
+{
+    return fetch((fetch_job){.set = set, .numbers = numbers, .bytes = out}, count, error);
+}
+
+bool pictures_inputs(const pictures *set, const int *numbers, int count, const augmentation *how, tsr_rng rng,
+                     tsr_real *out, app_error *error)
+{
+    return fetch((fetch_job){.set = set, .numbers = numbers, .values = out, .how = how, .rng = rng}, count, error);
+}
+
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
+
+/* Makes `count` pictures from `first` on: those below `held` into their places. Fills in errors. */
+static void make_chunk(const pictures *set, int held, int first, int count, app_error *errors)
+{
+    const int stay = held <= first ? 0 : held - first < count ? held - first : count;
+    memset(errors, 0, (size_t)count * sizeof *errors);
+    fetch_job job = {.set = set, .first = first, .errors = errors};
+    if (stay > 0) job.bytes = set->pixels + (size_t)first * picture_bytes(set);
+    tsr_parallel(set->ctx, stay, 1, fetch_some, &job);
+    job = (fetch_job){.set = set, .first = first + stay, .errors = errors + stay};
+    tsr_parallel(set->ctx, count - stay, 1, fetch_some, &job);
+}
+
+static bool note_errors(broken_pictures *broken, const app_error *errors, int first, int count, app_error *error)
+{
+    for (int i = 0; i < count; i++) {
+        const char *text = errors[i].text;
+        if (text[0] && !broken) return app_fail(error, "%s", text);
+        if (text[0] && !name_list_add(&broken->errors, text)) return app_fail(error, "out of memory for a message");
+        if (broken) broken->good[first + i] = text[0] == '\0';
+    }
+    return true;
+}
+
+static void close_up(pictures *set, int held, const bool *good)
+{
+    const size_t bytes = picture_bytes(set);
+    int kept = 0;
+    for (int i = 0; i < set->count; i++) {
+        if (good && !good[i]) continue;
+        if (i < held && i != kept) memcpy(set->pixels + (size_t)kept * bytes, set->pixels + (size_t)i * bytes, bytes);
+        if (i < held) set->held++;
+        kept++;
+    }
+    set->count = kept;
+}
+
+static bool make_all(pictures *set, int held, broken_pictures *broken, app_error *error)
+{
+    app_error *errors = malloc(CHUNK * sizeof *errors);
+    bool done = errors || app_fail(error, "out of memory for messages");
+    for (int first = 0; done && first < set->count; first += CHUNK) {
+        const int count = set->count - first < CHUNK ? set->count - first : CHUNK;
+        make_chunk(set, held, first, count, errors);
+        done = note_errors(broken, errors, first, count, error);
+    }
+    free(errors);
+    if (!done) return false;
+    const int before = set->count;
+    close_up(set, held, broken ? broken->good : NULL);
+    return set->count > 0 || app_fail(error, "none of %d pictures can be read; the first: %s", before,
+                                      broken && broken->errors.count > 0 ? broken->errors.names[0] : "there is none");
+}
+
+bool pictures_open(pictures *set, int cache_mb, broken_pictures *broken, app_error *error)
+{
+    set->labels = NULL;
+    set->pixels = NULL;
+    set->held = 0;
+    if (broken) *broken = (broken_pictures){0};
+    if (set->size < 1 || set->size > LARGEST_SIDE || (set->channels != 1 && set->channels != 3))
+        return app_fail(error, "pictures cannot be loaded at %d x %d with %d channels", set->size, set->size,
+                        set->channels);
+    const uint64_t fit = ((uint64_t)cache_mb << 20) / picture_bytes(set);
+    const int held = fit < (uint64_t)set->count ? (int)fit : set->count;
+    const size_t bytes = picture_bytes(set), count = (size_t)set->count;
+    if ((size_t)held <= (SIZE_MAX - 1) / bytes) set->pixels = malloc((size_t)held * bytes + 1);
+    set->labels = calloc(count + 1, sizeof *set->labels);
+    if (broken) broken->good = malloc(count + 1);
+    const bool room = set->pixels && set->labels && (!broken || broken->good);
+    const bool done = room ? make_all(set, held, broken, error)
+                           : app_fail(error, "out of memory for %d pictures of %d x %d", held, set->size, set->size);
+    if (done) return true;
+    pictures_close(set);
+    if (broken) broken_pictures_free(broken);
+    return false;
+}
+
+void pictures_close(pictures *set)
+{
+    free(set->labels);
+    free(set->pixels);
+    *set = (pictures){0};
+}
+
+void broken_pictures_free(broken_pictures *b)
+{
+    free(b->good);
+    name_list_free(&b->errors);
+    *b = (broken_pictures){0};
+}
