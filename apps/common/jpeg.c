@@ -1,6 +1,7 @@
 /* Reads JPEG (ITU-T T.81): 8 bits, Huffman codes, sequential and progressive; JFIF, Adobe and Exif markers. */
 #include "apps/common/image_formats.h"
 #include "apps/common/jpeg_internal.h"
+#include "core/kernels/kernels.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -94,8 +95,23 @@ static bool make_room(jpeg *j, jpeg_component *c)
     /* A block takes a bit at least: what a small file says of a huge picture is not believed. */
     if ((int64_t)c->blocks_across * c->blocks_down > 8 * (int64_t)(j->end - j->next))
         return jpeg_fail(j, "is truncated");
-    c->coefficients = calloc((size_t)c->stored_across * (size_t)c->stored_down, 64 * sizeof *c->coefficients);
-    return c->coefficients || jpeg_fail(j, "needs more memory than there is");
+    return true;
+}
+
+/* Memory for coefficients, when it is known how many are needed at a time. */
+static bool make_coefficients(jpeg *j, const jpeg_scan *scan)
+{
+    j->by_rows = !j->progressive && scan->count == j->components;
+    for (int i = 0; i < scan->count; i++) {
+        jpeg_component *c = scan->component[i];
+        if (c->seen && !j->progressive) return jpeg_fail(j, "has a component twice");
+        if (c->coefficients) continue;
+        const int rows = j->by_rows ? c->v : c->stored_down;
+        c->coefficients = calloc((size_t)c->stored_across * (size_t)rows, 64 * sizeof *c->coefficients);
+        if (!c->coefficients) return jpeg_fail(j, "needs more memory than there is");
+        if (j->by_rows && !jpeg_samples_ready(j, c)) return false;
+    }
+    return true;
 }
 
 static bool read_frame(jpeg *j, segment s, int marker)
@@ -169,6 +185,7 @@ static bool read_scan(jpeg *j, segment s)
         scan.low = approximation & 15;
     }
     if (!sound || !scan_is_sound(j, &scan)) return jpeg_fail(j, "has a bad scan header");
+    if (!make_coefficients(j, &scan)) return false;
     for (int i = 0; i < scan.count; i++) scan.component[i]->seen = true;
     return jpeg_decode_scan(j, &scan);
 }
@@ -241,6 +258,7 @@ bool jpeg_decode(image *picture, const unsigned char *bytes, size_t count, image
     j->next = bytes;
     j->end = bytes + count;
     j->adobe = -1;
+    j->level = tsr_kernels_choose(TSR_HIGH)->level;
     j->orientation = 1;
     const bool done = read_all(j) && jpeg_make_picture(j, picture, error);
     about->orientation = j->orientation;

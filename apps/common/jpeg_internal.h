@@ -24,7 +24,7 @@ typedef struct jpeg_component {
     int width, height;                /* samples that belong to the picture */
     int blocks_across, blocks_down;   /* that hold them */
     int stored_across, stored_down;   /* blocks with those that only fill up a minimum coded unit */
-    int16_t *coefficients;            /* [stored_down][stored_across][64], in natural order */
+    int16_t *coefficients;            /* [stored_down, or v][stored_across][64], in natural order */
     uint8_t *samples;                 /* [8 stored_down][8 stored_across] */
     const jpeg_code *dc, *ac;         /* of the present scan */
     int last_dc;
@@ -35,11 +35,12 @@ typedef struct jpeg {
     const uint8_t *next, *end; /* of the file */
     const char *problem;       /* NULL: none so far */
     int width, height, components, h_most, v_most;
-    bool progressive;
+    bool progressive, by_rows; /* by_rows: coefficients of one row of units at a time, made samples at once */
     jpeg_component component[JPEG_COMPONENTS];
     uint16_t quantisation[JPEG_TABLES][64]; /* in natural order */
     bool quantised[JPEG_TABLES];
     jpeg_code dc[JPEG_TABLES], ac[JPEG_TABLES];
+    int level; /* of the loops of levels.h */
     int restart_interval, orientation, adobe; /* adobe: its colour transform, -1 without the marker */
 } jpeg;
 
@@ -66,7 +67,11 @@ typedef struct jpeg_scan {
 /* Decodes from j->next up to the next marker. */
 bool jpeg_decode_scan(jpeg *j, const jpeg_scan *scan);
 
-/* The picture from all coefficients, before it is turned upright. */
+/* Samples of rows [begin, end) of a component's blocks from the coefficients of as many rows. */
+bool jpeg_samples_ready(jpeg *j, jpeg_component *c); /* has memory for them, and a table */
+void jpeg_make_samples(const jpeg *j, jpeg_component *c, int begin, int end);
+
+/* The picture from all coefficients or, by rows, all samples, before it is turned upright. */
 bool jpeg_make_picture(jpeg *j, image *picture, app_error *error);
 
 #endif

@@ -1,6 +1,8 @@
 /* JPEG: Huffman codes, sequential and progressive scans. */
 #include "apps/common/jpeg_internal.h"
 
+#include <string.h>
+
 const uint8_t jpeg_natural_order[64 + 16] = {
     0,  1,  8,  16, 9,  2,  3,  10, 17, 24, 32, 25, 18, 11, 4,  5,  12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13,
     6,  7,  14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31,
@@ -237,16 +239,23 @@ bool jpeg_decode_scan(jpeg *j, const jpeg_scan *scan)
     const int across = alone ? alone->blocks_across : (j->width + 8 * j->h_most - 1) / (8 * j->h_most);
     const int down = alone ? alone->blocks_down : (j->height + 8 * j->v_most - 1) / (8 * j->v_most);
     int until_restart = j->restart_interval;
-    for (int y = 0; y < down; y++)
+    for (int y = 0; y < down; y++) {
+        const int row = j->by_rows ? 0 : y;
         for (int x = 0; x < across; x++) {
             if (j->restart_interval > 0 && until_restart-- == 0) {
                 if (!restart(j, &s)) return false;
                 until_restart = j->restart_interval - 1;
             }
-            if (alone) read(&s, alone, block_at(alone, y, x));
-            else read_unit(&s, read, y, x);
+            if (alone) read(&s, alone, block_at(alone, row, x));
+            else read_unit(&s, read, row, x);
             if (overrun(&s.bits)) return jpeg_fail(j, s.bits.next == s.bits.end ? "is truncated" : "is damaged");
         }
+        for (int i = 0; j->by_rows && i < scan->count; i++) {
+            jpeg_component *c = scan->component[i];
+            jpeg_make_samples(j, c, y * c->v, (y + 1) * c->v);
+            memset(c->coefficients, 0, (size_t)c->stored_across * (size_t)c->v * 64 * sizeof *c->coefficients);
+        }
+    }
     j->next = s.bits.next;
     return true;
 }
