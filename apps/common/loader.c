@@ -16,25 +16,55 @@ size_t picture_bytes(const pictures *set)
 
 /* ---- making ------------------------------------------------------------------------------------------------------ */
 
-bool picture_square(image *out, const image *in, int size, int channels, app_error *error)
+/* Fits the size already; `from` is given back. */
+static bool recolour(image *out, image *from, int channels, app_error *error)
 {
-    const int side = in->width < in->height ? in->width : in->height;
+    const bool done = (channels == 1 ? image_to_grey : image_to_rgb)(out, from, error);
+    image_free(from);
+    return done;
+}
+
+bool picture_square(image *out, const image *in, double part, int size, int channels, app_error *error)
+{
+    const int shorter = in->width < in->height ? in->width : in->height, some = (int)(part * shorter + 0.5);
+    const int side = part <= 0 || some > shorter ? shorter : some > 0 ? some : 1;
     image square = {0}, resized = {0};
     const bool done = image_crop_centre(&square, in, side, side, error) &&
-                      image_resize(&resized, &square, size, size, IMAGE_AREA, error) &&
-                      (channels == 1 ? image_to_grey : image_to_rgb)(out, &resized, error);
+                      image_resize(&resized, &square, size, size, IMAGE_AREA, error);
     image_free(&square);
-    image_free(&resized);
-    return done;
+    return done && recolour(out, &resized, channels, error);
+}
+
+static const landmarks *face_of(const landmark_list *faces, const char *path)
+{
+    char stem[256];
+    const char *name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path, *end = strrchr(name, '.');
+    const landmarks *face = landmarks_find(faces, path);
+    if (!face) face = landmarks_find(faces, name);
+    if (face || !end || (size_t)(end - name) >= sizeof stem) return face;
+    memcpy(stem, name, (size_t)(end - name));
+    stem[end - name] = '\0';
+    return landmarks_find(faces, stem);
+}
+
+static bool aligned(image *out, const image *in, const landmark_list *faces, const char *path, const pictures *set,
+                    app_error *error)
+{
+    const landmarks *face = face_of(faces, path);
+    image chip = {0};
+    if (!face) return app_fail(error, "has no landmarks in the file of these");
+    return align_face(&chip, in, face, set->size, set->size, error) && recolour(out, &chip, set->channels, error);
 }
 
 bool picture_decode(const pictures *set, int number, unsigned char *pixels, app_error *error)
 {
-    const char *path = ((char *const *)set->source)[number];
+    const picture_files *files = set->source;
+    const char *path = files->paths[number];
     app_error problem = {""};
     image whole = {0}, square = {0};
     bool done = image_read(&whole, path, NULL, error);
-    if (done && !picture_square(&square, &whole, set->size, set->channels, &problem))
+    if (done && !(files->faces ? aligned(&square, &whole, files->faces, path, set, &problem)
+                               : picture_square(&square, &whole, files->part, set->size, set->channels, &problem)))
         done = app_fail(error, "%s: %s", path, problem.text);
     if (done) memcpy(pixels, square.pixels, picture_bytes(set));
     image_free(&whole);

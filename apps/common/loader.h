@@ -5,6 +5,7 @@
 #ifndef TESSERA_APPS_LOADER_H
 #define TESSERA_APPS_LOADER_H
 
+#include "apps/common/align.h"
 #include "apps/common/augment.h"
 #include "apps/common/folder.h"
 #include "apps/common/image.h"
@@ -49,10 +50,18 @@ bool pictures_inputs(const pictures *set, const int *numbers, int count, const a
 /* Bytes of a picture. */
 size_t picture_bytes(const pictures *set);
 
-/* A maker: decodes the file ((char *const *)source)[number]; see picture_square. */
+/* Where picture_decode finds pictures, and what it takes of each. */
+typedef struct picture_files {
+    char *const *paths;
+    const landmark_list *faces; /* align_face by the landmarks of the path, the file's name, or the name without its ending */
+    double part;                /* where faces is NULL: see picture_square */
+} picture_files;
+
+/* A maker, whose source is picture_files. A picture without landmarks, where they are wanted, is an error. */
 bool picture_decode(const pictures *set, int number, unsigned char *pixels, app_error *error);
 
-/* The middle square of a picture, resized (averaging) to size x size, in grey (1 channel) or colour (3). */
-bool picture_square(image *out, const image *in, int size, int channels, app_error *error);
+/* The middle of a picture, a square with `part` of the shorter side (0: all of it), resized (averaging) to size x size, in
+ * grey (1 channel) or colour (3). */
+bool picture_square(image *out, const image *in, double part, int size, int channels, app_error *error);
 
 #endif

@@ -31,10 +31,12 @@ static bool open_files(portraits *p, app_error *error)
 {
     const portraits_request *r = &p->request;
     people *set = &p->persons;
+    if (r->landmarks && !landmarks_read(&p->faces, r->landmarks, error)) return false;
     if (!people_open(set, &r->who, error)) return false;
+    p->files = (picture_files){set->paths, r->landmarks ? &p->faces : NULL, r->part};
     p->pictures.count = set->picture_count;
     p->pictures.make = picture_decode;
-    p->pictures.source = set->paths;
+    p->pictures.source = &p->files;
     if (!pictures_open(&p->pictures, r->cache_mb, r->strict ? NULL : &p->broken, error)) return false;
     if (!r->strict) people_keep(set, p->broken.good);
     for (int who = 0; who < set->count; who++)
@@ -56,6 +58,7 @@ void portraits_close(portraits *p)
     pictures_close(&p->pictures);
     people_free(&p->persons);
     broken_pictures_free(&p->broken);
+    landmarks_free(&p->faces);
 }
 
 int portraits_people(const portraits *p)

@@ -12,6 +12,8 @@ typedef struct portraits_request {
     int per_person;     /* drawn faces: pictures of each */
     bool held_out;      /* drawn faces: people that are in no training set, whatever its size */
     int size, channels;
+    const char *landmarks; /* of files: a file for landmarks_read, by which faces are aligned; or NULL, */
+    double part;           /* and this part of the middle is taken; 0: all */
 } portraits_request;
 
 typedef struct portraits {
@@ -19,6 +21,8 @@ typedef struct portraits {
     people persons; /* empty for drawn faces */
     pictures pictures;
     broken_pictures broken;
+    landmark_list faces;
+    picture_files files;
 } portraits;
 
 /* Uses the context's threads; the pictures do not depend on them, nor on any seed: drawn person 17 is the same in every

@@ -12,7 +12,7 @@
 
 typedef struct eval_options {
     const char *model, *data, *pairs, *out;
-    const char *names;
+    const char *names, *landmarks;
     int skip, people, pictures, cache_mb, threads;
     bool strict;
 } eval_options;
@@ -23,6 +23,7 @@ static int parse(eval_options *o, int count, char **arguments)
         {"model", OPTION_TEXT, &o->model, "what facenet train has made", "FILE", 0, 0, NULL},
         {"data", OPTION_TEXT, &o->data, "a folder per person in this folder, or a list of lines \"path<TAB>name\"; without it: built-in faces of people held out", "DIR|LIST", 0, 0, NULL},
         {"names", OPTION_TEXT, &o->names, "take only the people in this list, in the layout of LFW's people.txt", "FILE", 0, 0, NULL},
+        {"landmarks", OPTION_TEXT, &o->landmarks, "for a model trained on aligned faces: the points, as for facenet train", "FILE", 0, 0, NULL},
         {"strict", OPTION_FLAG, &o->strict, "stop at a picture that cannot be read; else such are named and skipped", NULL, 0, 0, NULL},
         {"cache-mb", OPTION_INT, &o->cache_mb, "memory for pictures; what does not fit is decoded again each time; changes no result", "N", 0, 1e6, NULL},
         {"skip-people", OPTION_INT, &o->skip, "leave out the first N people in name order (those trained on)", "N", 0, 1e6, NULL},
@@ -100,7 +101,8 @@ static bool measure_all(tsr_model *m, const eval_options *o, net_input input, co
 {
     tsr_context *ctx = tsr_model_context(m);
     const portraits_request request = {.who = {o->data, o->names, o->skip, o->data || o->people ? o->people : 200},
-                                       .strict = o->strict, .cache_mb = o->cache_mb, .per_person = o->pictures, .held_out = true, .size = input.size, .channels = input.channels};
+                                       .strict = o->strict, .cache_mb = o->cache_mb, .per_person = o->pictures, .held_out = true, .size = input.size, .channels = input.channels,
+                                       .landmarks = input.aligned ? o->landmarks : NULL, .part = input.part};
     portraits set = {0}, known = {0};
     pairs list = {0};
     bool done = portraits_open(&set, ctx, &request, error);
@@ -134,7 +136,10 @@ int facenet_eval(int count, char **arguments)
     tsr_context *ctx = tsr_open(&(tsr_options){.threads = o.threads});
     tsr_model *m = tsr_model_new(ctx);
     bool done = m || app_fail(&error, "out of memory");
-    done = done && open_model(m, o.model, &input, &error) && measure_all(m, &o, input, contenders, &error) &&
+    done = done && open_model(m, o.model, &input, &error);
+    if (done && o.data && input.aligned && !o.landmarks)
+        done = app_fail(&error, "%s was trained on faces aligned by landmarks: --landmarks FILE is needed", o.model);
+    done = done && measure_all(m, &o, input, contenders, &error) &&
            draw_roc(contenders, 3, o.out, &error);
     for (int i = 0; i < 3; i++) {
         if (done) contender_print(&contenders[i]);

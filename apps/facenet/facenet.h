@@ -15,6 +15,8 @@ tsr_tensor *net_small(tsr_model *m, tsr_tensor *x);
 /* What a model file says about the pictures it wants. */
 typedef struct net_input {
     int size, channels;
+    bool aligned; /* by landmarks; else */
+    double part;  /* of the middle of a picture; 0: all */
 } net_input;
 void net_describe(tsr_model *m, net_input input);
 bool net_read_description(const tsr_model *m, const char *path, net_input *input, app_error *error);

@@ -20,17 +20,24 @@ void net_describe(tsr_model *m, net_input input)
     snprintf(text, sizeof text, "%dx%dx%d", input.size, input.size, input.channels);
     tsr_set_text(m, "net", "facenet small");
     tsr_set_text(m, "input", text);
+    snprintf(text, sizeof text, "%d/1000", (int)(1000 * input.part + 0.5));
+    tsr_set_text(m, "frame", input.aligned ? "landmarks" : text);
 }
 
 bool net_read_description(const tsr_model *m, const char *path, net_input *input, app_error *error)
 {
     const char *net = tsr_text_of(m, "net"), *text = tsr_text_of(m, "input");
-    int height;
+    const char *frame = tsr_text_of(m, "frame"); /* files of before may have none: all of the picture */
+    int height, part = 0;
     if (!net || strcmp(net, "facenet small") != 0)
         return app_fail(error, "%s: is no model of facenet (its net is \"%s\")", path, net ? net : "not named");
     if (!text || sscanf(text, "%dx%dx%d", &height, &input->size, &input->channels) != 3 || height != input->size ||
         input->size < 16 || input->size > 1024 || (input->channels != 1 && input->channels != 3))
         return app_fail(error, "%s: its input \"%s\" is none that facenet knows", path, text ? text : "");
+    input->aligned = frame && strcmp(frame, "landmarks") == 0;
+    if (frame && !input->aligned && (sscanf(frame, "%d/1000", &part) != 1 || part < 0 || part > 1000))
+        return app_fail(error, "%s: its frame \"%s\" is none that facenet knows", path, frame);
+    input->part = part / 1000.0;
     return true;
 }
 

@@ -14,10 +14,10 @@
 #include <string.h>
 
 typedef struct train_options {
-    const char *data, *names, *out, *mining;
+    const char *data, *names, *landmarks, *out, *mining;
     int skip, people, pictures, size, cache_mb, per_batch, per_person, steps, threads;
     bool strict, grey, no_flip;
-    double margin, lr, weight_decay, vary;
+    double part, margin, lr, weight_decay, vary, jitter, erase;
     uint64_t seed;
 } train_options;
 
@@ -33,6 +33,8 @@ static int parse(train_options *o, int count, char **arguments)
         {"pictures", OPTION_INT, &o->pictures, "pictures of each built-in person", "N", 2, 1000, NULL},
         {"size", OPTION_INT, &o->size, "side of the square that the net sees, pixels", "N", 16, 256, NULL},
         {"grey", OPTION_FLAG, &o->grey, "see no colours", NULL, 0, 0, NULL},
+        {"part", OPTION_DOUBLE, &o->part, "of the middle of each picture that is taken; 0: all", "X", 0, 1, NULL},
+        {"landmarks", OPTION_TEXT, &o->landmarks, "align faces by these points: lines of a picture and x y of both eyes, or of eyes, nose and corners of the mouth", "FILE", 0, 0, NULL},
         {"steps", OPTION_INT, &o->steps, "batches to train on; 0: 300 on a folder, 800 on the built-in faces", "N", 0, 1e9, NULL},
         {"batch-people", OPTION_INT, &o->per_batch, "people in a batch", "N", 2, 4096, NULL},
         {"batch-pictures", OPTION_INT, &o->per_person, "pictures of each of them", "N", 2, 4096, NULL},
@@ -41,6 +43,8 @@ static int parse(train_options *o, int count, char **arguments)
         {"lr", OPTION_DOUBLE, &o->lr, "learning rate (AdamW); rises over 20 steps, then falls to 0 along a cosine", "X", 0, 1e3, NULL},
         {"weight-decay", OPTION_DOUBLE, &o->weight_decay, "of AdamW", "X", 0, 1e3, NULL},
         {"vary", OPTION_DOUBLE, &o->vary, "how much pictures are shifted, turned, scaled in training; 0: not", "X", 0, 5, NULL},
+        {"jitter", OPTION_DOUBLE, &o->jitter, "how much light, colour, sharpness and noise are varied in training", "X", 0, 2, NULL},
+        {"erase", OPTION_DOUBLE, &o->erase, "how many pictures lose a rectangle in training: a share from 0 to 1", "X", 0, 1, NULL},
         {"no-flip", OPTION_FLAG, &o->no_flip, "do not mirror every other picture in training", NULL, 0, 0, NULL},
         {"seed", OPTION_UINT64, &o->seed, "of everything random", "N", 0, 0, NULL},
         {"threads", OPTION_INT, &o->threads, "0: all; changes no result", "N", 0, 1024, NULL},
@@ -199,7 +203,9 @@ static bool train_on(const train_options *o, tsr_context *ctx, const pictures *s
     const training_settings settings = {
         .steps = o->steps, .per_batch = o->per_batch, .per_person = o->per_person, .margin = o->margin, .lr = o->lr,
         .weight_decay = o->weight_decay, .mining = mining_of(o->mining),
-        .variation = {.shift = 0.06 * o->vary, .scale = 0.06 * o->vary, .rotation = 0.08 * o->vary, .flip = !o->no_flip}};
+        .variation = {.shift = 0.06 * o->vary, .scale = 0.06 * o->vary, .rotation = 0.08 * o->vary, .flip = !o->no_flip,
+                      .brightness = 0.3 * o->jitter, .contrast = 0.3 * o->jitter, .saturation = 0.3 * o->jitter,
+                      .blur = o->jitter, .noise = 8 * o->jitter, .erase = o->erase}};
     char model_path[1024], log_path[1024], chart_path[1024], sheet_path[1024];
     if (!in_folder(model_path, sizeof model_path, o->out, "model.safetensors", error)) return false;
     if (!in_folder(log_path, sizeof log_path, o->out, "train.csv", error)) return false;
@@ -216,7 +222,7 @@ static bool train_on(const train_options *o, tsr_context *ctx, const pictures *s
                 t.sampler.people, o->per_batch);
     done = done && run_steps(&t, &h, &log, error);
     done = csv_close(&log, error) && done;
-    net_describe(m, (net_input){set->size, set->channels});
+    net_describe(m, (net_input){set->size, set->channels, o->landmarks != NULL, o->part});
     if (done && !tsr_model_save(m, model_path)) done = app_fail(error, "%s", tsr_error(ctx));
     done = done && draw_curves(&h, chart_path, error);
     if (done) printf("model: %s parameters=%lld steps=%d\n", model_path, (long long)tsr_parameter_count(m), o->steps);
@@ -231,13 +237,19 @@ int facenet_train(int count, char **arguments)
                        .margin = 0.2, .lr = 0.003, .weight_decay = 0.01, .vary = 1, .seed = 1};
     const int status = parse(&o, count, arguments);
     if (status != COMMAND_GO) return status;
+    if (o.landmarks && !o.data) {
+        fprintf(stderr, "facenet train: --landmarks needs --data\n");
+        return COMMAND_WRONG_USAGE;
+    }
     app_error error = {""};
+    o.part = (int)(1000 * o.part + 0.5) / 1000.0; /* what the model's file keeps of it */
     tsr_context *ctx = tsr_open(&(tsr_options){.seed = o.seed, .threads = o.threads});
     portraits data = {0};
     if (o.steps == 0) o.steps = o.data ? 300 : 800;
     if (!o.data && o.people == 0) o.people = 1000;
     const portraits_request request = {.who = {o.data, o.names, o.skip, o.people}, .strict = o.strict, .cache_mb = o.cache_mb,
-                                       .per_person = o.pictures, .size = o.size, .channels = o.grey ? 1 : 3};
+                                       .per_person = o.pictures, .size = o.size, .channels = o.grey ? 1 : 3,
+                                       .landmarks = o.landmarks, .part = o.part};
     bool done = ctx || app_fail(&error, "out of memory");
     done = done && folder_make(o.out, &error) && portraits_open(&data, ctx, &request, &error);
     if (done) {

@@ -39,6 +39,55 @@ static bool make_set(char *root, const char *name)
 
 /* ---- loading ----------------------------------------------------------------------------------------------------- */
 
+/* An 80 x 60 picture, black but for a white square of 20 pixels around (30, 25) where its landmarks are. */
+static bool write_face(const char *path)
+{
+    image p;
+    app_error error = {""};
+    if (!image_new(&p, 80, 60, 1, &error)) return false;
+    for (int y = 15; y < 35; y++) memset(p.pixels + y * 80 + 20, 255, 20);
+    const bool done = image_write(&p, path, &error);
+    image_free(&p);
+    return done;
+}
+
+TEST(loader_takes_the_middle_or_the_face_at_its_landmarks)
+{
+    tsr_context *ctx = tsr_open(NULL);
+    char root[256], path[300], list[300];
+    app_error error = {""}, missing = {""};
+    landmark_list faces, others;
+    snprintf(root, sizeof root, "%s", test_path("loader-faces"));
+    CHECK(folder_make(root, &error));
+    snprintf(path, sizeof path, "%s/face.png", root);
+    snprintf(list, sizeof list, "%s/points.tsv", root);
+    CHECK(write_face(path));
+    CHECK(write_text(list, "face\t26\t23\t34\t23\n") && landmarks_read(&faces, list, &error));
+    CHECK(write_text(list, "other.png\t26\t23\t34\t23\n") && landmarks_read(&others, list, &error));
+    char *paths[] = {path};
+    picture_files files = {.paths = paths, .part = 0.5}; /* x from 25 to 55, y from 15 to 45 */
+    pictures p = {.count = 1, .size = 2, .channels = 1, .ctx = ctx, .make = picture_decode, .source = &files};
+    CHECK(pictures_open(&p, 1, NULL, &error));
+    const bool middle = p.pixels[0] == 255 && p.pixels[1] == 0 && p.pixels[2] == 85 && p.pixels[3] == 0;
+    pictures_close(&p);
+    files.faces = &faces; /* eyes 8 apart in a square of 8 * 112 / 35 = 26: all of the white one and a rim of black */
+    p = (pictures){.count = 1, .size = 8, .channels = 1, .ctx = ctx, .make = picture_decode, .source = &files};
+    CHECK(pictures_open(&p, 1, NULL, &error));
+    int white = 0;
+    for (int i = 0; i < 64; i++) white += p.pixels[i] > 128;
+    pictures_close(&p);
+    files.faces = &others;
+    p = (pictures){.count = 1, .size = 8, .channels = 1, .ctx = ctx, .make = picture_decode, .source = &files};
+    const bool found = pictures_open(&p, 1, NULL, &missing);
+    landmarks_free(&faces);
+    landmarks_free(&others);
+    tsr_close(ctx);
+    CHECK(middle);
+    CHECK(white >= 30 && white <= 42);
+    CHECK(!found);
+    CHECK_CONTAINS(missing.text, "face.png: has no landmarks in the file of these");
+}
+
 TEST(loader_makes_middle_squares_of_one_size)
 {
     tsr_context *ctx = tsr_open(NULL);
@@ -50,7 +99,7 @@ TEST(loader_makes_middle_squares_of_one_size)
     snprintf(one, sizeof one, "%s/Ann/1.pgm", root);
     snprintf(two, sizeof two, "%s/Ann/2.ppm", root);
     char *paths[] = {one, two};
-    rgb.source = greys.source = paths;
+    rgb.source = greys.source = &(picture_files){.paths = paths};
     greys.channels = 1;
     CHECK(pictures_open(&rgb, 1, NULL, &error) && pictures_open(&greys, 1, NULL, &error));
     bool right = rgb.held == 2 && rgb.labels[1] == 0;
