@@ -133,7 +133,9 @@ fuzz:
 	@for target in $(wildcard tests/fuzz/fuzz_*$(ONLY)*.c); do \
 	    name=$$(basename $$target .c); \
 	    mkdir -p $(FUZZ)/$$name.corpus; \
-	    $(FUZZ)/seeds tests/known-answers/image_files.safetensors $${name#fuzz_}_ $(FUZZ)/$$name.corpus; \
+	    for known in image_files archive_files; do \
+	        $(FUZZ)/seeds tests/known-answers/$$known.safetensors $${name#fuzz_}_ $(FUZZ)/$$name.corpus; \
+	    done; \
 	    clang -std=c11 -O1 -g -I. -fsanitize=fuzzer,address,undefined -o $(FUZZ)/$$name $$target \
 	        $(FUZZ)/float/objects/apps/common/*.o $(FUZZ)/libtessera.a -lm && \
 	    $(FUZZ)/$$name -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 $(FUZZ)/$$name.corpus || exit 1; \

@@ -111,12 +111,15 @@ static tsr_real number_at(const unsigned char *from, tsr_number number)
         return number.kind == 'f' ? (tsr_real)value.f64 : (tsr_real)value.i64;
     case 4:
         memcpy(&value, from, 4);
+        if (number.kind == 'u') return (tsr_real)(uint32_t)value.i32;
         return number.kind == 'f' ? value.f32 : (tsr_real)value.i32;
     case 2:
         memcpy(&value, from, 2);
+        if (number.kind == 'u') return value.u16;
+        if (number.kind == 'i') return (int16_t)value.u16;
         return number.kind == 'f' ? half_of(value.u16) : float_of((uint32_t)value.u16 << 16);
     default:
-        return *from;
+        return number.kind == 'i' ? (tsr_real)(signed char)*from : *from;
     }
 }
 
@@ -199,6 +202,12 @@ bool tsr_reader_open(tsr_reader *reader, tsr_context *ctx, const char *path)
     return tsr_reader_seek(reader, 0);
 }
 
+bool tsr_reader_open_memory(tsr_reader *reader, tsr_context *ctx, const char *name, const void *bytes, int64_t size)
+{
+    *reader = (tsr_reader){.ctx = ctx, .path = name, .size = size, .memory = bytes};
+    return !tsr_error(ctx);
+}
+
 void tsr_reader_close(tsr_reader *reader)
 {
     if (reader->file) fclose(reader->file);
@@ -209,6 +218,8 @@ void tsr_reader_close(tsr_reader *reader)
 bool tsr_reader_seek(tsr_reader *reader, int64_t position)
 {
     if (tsr_error(reader->ctx)) return false;
+    reader->at = position;
+    if (reader->memory) return true;
     errno = 0;
     return fseek(reader->file, (long)position, SEEK_SET) == 0 ||
            fail_by_system(reader->ctx, reader->path, "cannot be read");
@@ -218,6 +229,12 @@ bool tsr_reader_bytes(tsr_reader *reader, void *to, size_t count)
 {
     if (tsr_error(reader->ctx)) return false;
     unsigned char *at = to;
+    if (reader->memory) {
+        if (count > (size_t)(reader->size - reader->at)) return TSR_FILE_FAIL(reader, "ends early");
+        if (count > 0) memcpy(at, reader->memory + reader->at, count);
+        reader->at += (int64_t)count;
+        return true;
+    }
     while (count > 0) {
         const size_t part = count < PART_BYTES ? count : PART_BYTES;
         errno = 0;

@@ -27,7 +27,7 @@ bool tsr_file_fail(tsr_context *ctx, const char *path, const char *format, ...);
 /* How a number lies in a file. */
 typedef struct tsr_number {
     char kind; /* 'f' IEEE 754, 'b' bfloat16, 'i' two's complement, 'u' unsigned */
-    int bytes; /* 8, 4 or 2 for 'f', 2 for 'b', 8 or 4 for 'i', 1 for 'u' */
+    int bytes; /* 8, 4 or 2 for 'f', 2 for 'b', 8, 4, 2 or 1 for 'i', 4, 2 or 1 for 'u' */
     bool big_endian;
 } tsr_number;
 
@@ -56,9 +56,14 @@ typedef struct tsr_reader {
     const char *path;
     FILE *file;
     int64_t size; /* of the file, bytes */
+    const unsigned char *memory; /* read instead of a file, which is then NULL */
+    int64_t at;                  /* in it */
 } tsr_reader;
 
 bool tsr_reader_open(tsr_reader *reader, tsr_context *ctx, const char *path);
+
+/* Reads bytes that stay the caller's; `name` is what messages call them. */
+bool tsr_reader_open_memory(tsr_reader *reader, tsr_context *ctx, const char *name, const void *bytes, int64_t size);
 bool tsr_reader_seek(tsr_reader *reader, int64_t position);
 bool tsr_reader_bytes(tsr_reader *reader, void *to, size_t count);
 bool tsr_reader_values(tsr_reader *reader, tsr_real *to, int64_t count, tsr_number number);

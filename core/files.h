@@ -70,9 +70,12 @@ bool tsr_archive_save(tsr_context *ctx, const char *path, const tsr_archive_cont
 
 /* ---- .npy ---------------------------------------------------------------------------------------------- */
 
-/* One array of format version 1.0, 2.0 or 3.0, either byte order, C or Fortran order, types f8 f4 f2 i8 i4 u1
- * b1, rank up to 8; the file must end with its last value. */
+/* One array of format version 1.0, 2.0 or 3.0, either byte order, C or Fortran order, types f8 f4 f2 i8 i4 i2
+ * i1 u4 u2 u1 b1, rank up to 8; the file must end with its last value. */
 tsr_tensor *tsr_npy_load(tsr_context *ctx, const char *path);
+
+/* The same from memory; messages begin with `name`. */
+tsr_tensor *tsr_npy_load_bytes(tsr_context *ctx, const char *name, const void *bytes, size_t count);
 
 /* Writes version 1.0, <f4 (<f8 in a double build), C order. Returns false after an error: nothing written. */
 bool tsr_npy_save(const tsr_tensor *t, const char *path);

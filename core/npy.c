@@ -56,7 +56,7 @@ static bool take_string(cursor *from, char text[32])
 
 static bool parse_type(cursor *from, const tsr_reader *reader, tsr_number *number)
 {
-    static const char *const known[] = {"f8", "f4", "f2", "i8", "i4", "u1", "b1"};
+    static const char *const known[] = {"f8", "f4", "f2", "i8", "i4", "i2", "i1", "u4", "u2", "u1", "b1"};
     char text[32];
     if (!take_string(from, text)) return FAIL(reader, "holds something other than an array of plain numbers");
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
@@ -66,7 +66,8 @@ static bool parse_type(cursor *from, const tsr_reader *reader, tsr_number *numbe
             return true;
         }
     }
-    return FAIL(reader, "type '%s' is none of f8, f4, f2, i8, i4, u1, b1", tsr_printable(text, 40).text);
+    return FAIL(reader, "type '%s' is none of f8, f4, f2, i8, i4, i2, i1, u4, u2, u1, b1",
+                tsr_printable(text, 40).text);
 }
 
 /* A tuple: (), (3,), (3, 4), (3, 4,). */
@@ -168,22 +169,32 @@ static bool read_fortran(tsr_reader *reader, tsr_real *to, const array *a, int64
     return true;
 }
 
-tsr_tensor *tsr_npy_load(tsr_context *ctx, const char *path)
+static tsr_tensor *load(tsr_reader *reader)
 {
-    if (tsr_error(ctx)) return tsr_fail(ctx, "npy");
-    if (!path) return tsr_fail(ctx, "npy: the path is NULL");
-    tsr_reader reader;
     array a = {.fortran = false};
-    tsr_tensor *t = NULL;
-    if (tsr_reader_open(&reader, ctx, path) && read_header(&reader, &a))
-        t = tsr_tensor_empty(ctx, &a.shape, "npy");
-    if (t && !(a.fortran ? read_fortran(&reader, tsr_write(t), &a, tsr_size(t))
-                         : tsr_reader_values(&reader, tsr_write(t), tsr_size(t), a.number))) {
+    tsr_tensor *t = read_header(reader, &a) ? tsr_tensor_empty(reader->ctx, &a.shape, "npy") : NULL;
+    if (t && !(a.fortran ? read_fortran(reader, tsr_write(t), &a, tsr_size(t))
+                         : tsr_reader_values(reader, tsr_write(t), tsr_size(t), a.number))) {
         tsr_tensor_free(t);
         t = NULL;
     }
-    tsr_reader_close(&reader);
-    return t ? t : &ctx->error_tensor;
+    tsr_reader_close(reader);
+    return t ? t : &reader->ctx->error_tensor;
+}
+
+tsr_tensor *tsr_npy_load(tsr_context *ctx, const char *path)
+{
+    tsr_reader reader;
+    if (tsr_error(ctx)) return tsr_fail(ctx, "npy");
+    if (!path) return tsr_fail(ctx, "npy: the path is NULL");
+    return tsr_reader_open(&reader, ctx, path) ? load(&reader) : &ctx->error_tensor;
+}
+
+tsr_tensor *tsr_npy_load_bytes(tsr_context *ctx, const char *name, const void *bytes, size_t count)
+{
+    tsr_reader reader;
+    if (!tsr_reader_open_memory(&reader, ctx, name, bytes, (int64_t)count)) return tsr_fail(ctx, "npy");
+    return load(&reader);
 }
 
 /* ---- writing ------------------------------------------------------------------------------------------- */

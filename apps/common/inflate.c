@@ -21,6 +21,8 @@ typedef struct code {
     uint16_t count[LONGEST + 1], symbols[LENGTHS];
 } code;
 
+const char inflate_more[] = "holds more than it should";
+
 static bool fail(stream *s, const char *problem)
 {
     if (!s->problem) s->problem = problem;
@@ -95,7 +97,7 @@ static int symbol(stream *s, const code *c)
 static bool copy(stream *s, int length, unsigned distance)
 {
     if (distance > (size_t)(s->to - s->start)) return fail(s, "is damaged (it refers to what is not there)");
-    if (length > s->limit - s->to) return fail(s, "holds more than it should");
+    if (length > s->limit - s->to) return fail(s, inflate_more);
     const unsigned char *from = s->to - distance;
     for (int i = 0; i < length; i++) s->to[i] = from[i];
     s->to += length;
@@ -114,7 +116,7 @@ static bool packed_block(stream *s, const code *lengths, const code *distances)
         const int value = symbol(s, lengths);
         if (value < 0) return fail(s, "is damaged (no such code)");
         if (value < 256) {
-            if (s->to == s->limit) return fail(s, "holds more than it should");
+            if (s->to == s->limit) return fail(s, inflate_more);
             *s->to++ = (unsigned char)value;
             continue;
         }
@@ -196,16 +198,17 @@ static bool stored_block(stream *s)
     s->count = s->missing = 0;
     if ((length ^ 0xFFFF) != inverted) return fail(s, "is damaged (the length of a block)");
     if (length > (size_t)(s->end - s->next)) return fail(s, "is truncated");
-    if (length > (size_t)(s->limit - s->to)) return fail(s, "holds more than it should");
+    if (length > (size_t)(s->limit - s->to)) return fail(s, inflate_more);
     memcpy(s->to, s->next, length);
     s->to += length;
     s->next += length;
     return true;
 }
 
-const char *inflate_bytes(const unsigned char *bytes, size_t count, unsigned char *out, size_t size, size_t *used)
+const char *inflate_some(const unsigned char *bytes, size_t count, unsigned char *out, size_t room, size_t *size,
+                         size_t *used)
 {
-    stream s = {.next = bytes, .end = bytes + count, .start = out, .to = out, .limit = out + size};
+    stream s = {.next = bytes, .end = bytes + count, .start = out, .to = out, .limit = out + room};
     bool last = false, good = true;
     while (!last && good) {
         refill(&s);
@@ -219,9 +222,16 @@ const char *inflate_bytes(const unsigned char *bytes, size_t count, unsigned cha
     }
     const int ahead = s.count / 8; /* bytes taken and not used */
     if (good && s.missing > ahead) good = fail(&s, "is truncated");
-    if (good && s.to != s.limit) good = fail(&s, "holds less than it should");
     if (good) *used = (size_t)(s.next - bytes) - (size_t)(ahead - s.missing);
+    if (good) *size = (size_t)(s.to - out);
     return s.problem;
+}
+
+const char *inflate_bytes(const unsigned char *bytes, size_t count, unsigned char *out, size_t size, size_t *used)
+{
+    size_t found;
+    const char *problem = inflate_some(bytes, count, out, size, &found, used);
+    return problem || found == size ? problem : "holds less than it should";
 }
 
 const char *inflate_zlib(const unsigned char *bytes, size_t count, unsigned char *out, size_t size)

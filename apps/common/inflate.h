@@ -11,6 +11,12 @@ enum { INFLATE_RATIO = 1032 }; /* a byte holds at most so many: 258 by a code of
  * names the file), or NULL, with *used bytes taken of the `count`. */
 const char *inflate_bytes(const unsigned char *bytes, size_t count, unsigned char *out, size_t size, size_t *used);
 
+/* The same of a stream whose size is not known, up to `room`: *size bytes. One that holds more has the problem
+ * inflate_more, the pointer. */
+extern const char inflate_more[];
+const char *inflate_some(const unsigned char *bytes, size_t count, unsigned char *out, size_t room, size_t *size,
+                         size_t *used);
+
 /* The same in the wrapper of zlib (RFC 1950), whose checksum is checked. */
 const char *inflate_zlib(const unsigned char *bytes, size_t count, unsigned char *out, size_t size);
 

@@ -8,68 +8,29 @@
 
 #include "tests/apps/files.h"
 #include "tests/apps/pictures.h"
+#include "tests/apps/stored.h"
 #include "tests/test.h"
 #include "tessera.h"
 
 #define STORED "tests/known-answers/image_files.safetensors"
 
-/* ---- what is stored ------------------------------------------------------------------------------------ */
-
-typedef struct stored {
-    tsr_context *ctx;
-    tsr_archive *archive;
-    int next;
-    char name[96];
-    unsigned char *bytes; /* a copy without a byte to spare, so that sanitizers see reads beyond */
-    size_t count;
-    tsr_tensor *pixels;
-} stored;
-
 static bool open_stored(stored *s)
 {
-    *s = (stored){.ctx = tsr_open(NULL)};
-    s->archive = tsr_archive_open(s->ctx, STORED);
-    return s->archive != NULL;
-}
-
-static void close_stored(stored *s)
-{
-    free(s->bytes);
-    tsr_close(s->ctx);
-}
-
-/* The next file whose name begins like this; false after the last. */
-static bool next_stored(stored *s, const char *begin)
-{
-    for (; s->next < tsr_archive_count(s->archive); s->next++) {
-        const char *name = tsr_archive_name(s->archive, s->next), *end = strrchr(name, '.');
-        if (strcmp(end, ".file") != 0 || strncmp(name, begin, strlen(begin)) != 0) continue;
-        char other[96];
-        snprintf(s->name, sizeof s->name, "%.*s", (int)(end - name), name);
-        snprintf(other, sizeof other, "%.80s.pixels", s->name);
-        const tsr_tensor *file = tsr_archive_tensor(s->archive, s->next++);
-        s->pixels = tsr_archive_tensor(s->archive, tsr_archive_find(s->archive, other));
-        s->count = (size_t)tsr_size(file);
-        free(s->bytes);
-        s->bytes = malloc(s->count);
-        for (size_t i = 0; s->bytes && i < s->count; i++) s->bytes[i] = (unsigned char)tsr_data(file)[i];
-        return s->bytes && !tsr_error(s->ctx);
-    }
-    return false;
+    return stored_open(s, STORED, ".pixels");
 }
 
 /* The largest difference from the reference, or 999: another size or channels. Adds to *sum and *values. */
 static int difference(const stored *s, const image *p, double *sum, double *values)
 {
-    const tsr_shape shape = tsr_shape_of(s->pixels);
+    const tsr_shape shape = tsr_shape_of(s->content);
     int largest = 0;
     if (shape.dims[0] != p->height || shape.dims[1] != p->width || shape.dims[2] != p->channels) return 999;
-    for (int64_t i = 0; i < tsr_size(s->pixels); i++) {
-        const int d = abs((int)tsr_data(s->pixels)[i] - p->pixels[i]);
+    for (int64_t i = 0; i < tsr_size(s->content); i++) {
+        const int d = abs((int)tsr_data(s->content)[i] - p->pixels[i]);
         if (d > largest) largest = d;
         *sum += d;
     }
-    *values += (double)tsr_size(s->pixels);
+    *values += (double)tsr_size(s->content);
     return largest;
 }
 

@@ -92,7 +92,7 @@ TEST(npy_takes_keys_in_any_order_with_any_blanks_and_quotes)
 static const struct {
     const char *header, *message;
 } hostile[] = {
-    {HEADER("'<c8'", "False", "(1,)"), ": type '<c8' is none of f8, f4, f2, i8, i4, u1, b1"},
+    {HEADER("'<c8'", "False", "(1,)"), ": type '<c8' is none of f8, f4, f2, i8, i4, i2, i1, u4, u2, u1, b1"},
     {HEADER("'|O'", "False", "(1,)"), ": type '|O' is none of"},
     {HEADER("'=f8'", "False", "(1,)"), ": type '=f8' is none of"},
     {HEADER("'|f8'", "False", "(1,)"), ": type '|f8' is none of"},
