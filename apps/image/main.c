@@ -33,15 +33,9 @@ static int run_info(int count, char **arguments)
 
 typedef struct convert_options {
     const char *size;
+    int width, height; /* that it says */
     bool crop, grey;
 } convert_options;
-
-/* WIDTHxHEIGHT; false, and nothing else, where it is not. */
-static bool read_size(const char *text, int *width, int *height)
-{
-    char end;
-    return sscanf(text, "%6dx%6d%c", width, height, &end) == 2 && *width > 0 && *height > 0;
-}
 
 /* The largest middle part that has the shape of width x height. */
 static bool crop_to_shape(image *p, int width, int height, app_error *error)
@@ -61,11 +55,9 @@ static bool crop_to_shape(image *p, int width, int height, app_error *error)
 static bool convert(image *p, const convert_options *o, app_error *error)
 {
     image next;
-    int width, height;
     if (o->size) {
-        if (!read_size(o->size, &width, &height)) return app_fail(error, "--size is \"%s\", expected WIDTHxHEIGHT", o->size);
-        if (o->crop && !crop_to_shape(p, width, height, error)) return false;
-        if (!image_resize(&next, p, width, height, IMAGE_LANCZOS, error)) return false;
+        if (o->crop && !crop_to_shape(p, o->width, o->height, error)) return false;
+        if (!image_resize(&next, p, o->width, o->height, IMAGE_LANCZOS, error)) return false;
         image_free(p);
         *p = next;
     }
@@ -92,8 +84,11 @@ static int run_convert(int count, char **arguments)
     image p = {0};
     app_error error = {""};
     if (status != COMMAND_GO) return status;
-    if (o.crop && !o.size) {
-        fprintf(stderr, "image convert: --crop needs --size\n");
+    char end;
+    const bool sized = o.size && sscanf(o.size, "%6dx%6d%c", &o.width, &o.height, &end) == 2 && o.width > 0 && o.height > 0;
+    if ((o.size && !sized) || (o.crop && !o.size)) {
+        if (o.size) fprintf(stderr, "image convert: --size is \"%s\", expected WIDTHxHEIGHT\n", o.size);
+        else fprintf(stderr, "image convert: --crop needs --size\n");
         return COMMAND_WRONG_USAGE;
     }
     const bool done = image_read(&p, c.rest[0], NULL, &error) && convert(&p, &o, &error) && image_write(&p, c.rest[1], &error);
