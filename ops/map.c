@@ -211,7 +211,6 @@ typedef struct box {
     int64_t outer, rows, columns;
 } box;
 typedef void (*fold_values)(double *to, const tsr_real *values, const box *b);
-typedef void (*fold_exact)(double *to, const double *values, const box *b);
 
 enum { LANES = 32 }; /* so many that compilers keep loops over them and do several at once */
 
@@ -221,37 +220,21 @@ static TSR_INLINE double combine(bool largest, double a, double b)
     return ((b > a) | (b != b)) ? b : a; /* NaN wins */
 }
 
-/* What is folded: float values or exact ones (the other is NULL). Each of the following is written once; which of the
- * two there are, and the kind of fold, are constants that the compiler sees. */
-typedef struct source {
-    const tsr_real *values;
-    const double *exact;
-} source;
-
-static TSR_INLINE double value_of(source s, int64_t i)
+/* Each of the following is written once; the kind of fold is a constant that the compiler sees. */
+static TSR_INLINE double fold_row(bool largest, const tsr_real *values, int64_t count)
 {
-    return s.exact ? s.exact[i] : (double)s.values[i];
-}
-
-static TSR_INLINE source from(source s, int64_t i)
-{
-    return (source){s.exact ? NULL : s.values + i, s.exact ? s.exact + i : NULL};
-}
-
-static TSR_INLINE double fold_row(bool largest, source s, int64_t count)
-{
-    double lanes[LANES], one = value_of(s, 0);
+    double lanes[LANES], one = (double)values[0];
     int64_t at = LANES;
     if (count < LANES) {
-        for (int64_t i = 1; i < count; i++) one = combine(largest, one, value_of(s, i));
+        for (int64_t i = 1; i < count; i++) one = combine(largest, one, (double)values[i]);
         return one;
     }
-    for (int i = 0; i < LANES; i++) lanes[i] = value_of(s, i);
+    for (int i = 0; i < LANES; i++) lanes[i] = (double)values[i];
     for (; at + LANES <= count; at += LANES)
-        for (int i = 0; i < LANES; i++) lanes[i] = combine(largest, lanes[i], value_of(s, at + i));
+        for (int i = 0; i < LANES; i++) lanes[i] = combine(largest, lanes[i], (double)values[at + i]);
     for (int half = LANES / 2; half > 0; half /= 2)
         for (int i = 0; i < half; i++) lanes[i] = combine(largest, lanes[i], lanes[i + half]);
-    for (one = lanes[0]; at < count; at++) one = combine(largest, one, value_of(s, at));
+    for (one = lanes[0]; at < count; at++) one = combine(largest, one, (double)values[at]);
     return one;
 }
 
@@ -277,64 +260,63 @@ static TSR_INLINE double largest_of_row(const tsr_real *values, int64_t count)
     return (double)one;
 }
 
-static TSR_INLINE void combine_line(bool largest, double *restrict to, source s, int64_t count)
+static TSR_INLINE void combine_line(bool largest, double *restrict to, const tsr_real *restrict values, int64_t count)
 {
-    for (int64_t i = 0; i < count; i++) to[i] = combine(largest, to[i], value_of(s, i));
+    for (int64_t i = 0; i < count; i++) to[i] = combine(largest, to[i], (double)values[i]);
 }
 
 /* Several rows side by side, as many as there are lanes for, then the halves upon each other. */
-static TSR_INLINE void fold_narrow(bool largest, double *to, source s, int64_t rows, int64_t columns)
+static TSR_INLINE void fold_narrow(bool largest, double *to, const tsr_real *values, int64_t rows, int64_t columns)
 {
     double lanes[LANES];
     int64_t width = columns;
     while (2 * width <= LANES && 2 * width <= rows * columns) width *= 2;
-    for (int64_t i = 0; i < width; i++) lanes[i] = value_of(s, i);
+    for (int64_t i = 0; i < width; i++) lanes[i] = (double)values[i];
     for (int64_t at = width; at < rows * columns; at += width)
-        combine_line(largest, lanes, from(s, at), least(width, rows * columns - at));
-    for (; width > columns; width /= 2) combine_line(largest, lanes, (source){NULL, lanes + width / 2}, width / 2);
-    combine_line(largest, to, (source){NULL, lanes}, columns);
+        combine_line(largest, lanes, values + at, least(width, rows * columns - at));
+    for (; width > columns; width /= 2)
+        for (int64_t i = 0; i < width / 2; i++) lanes[i] = combine(largest, lanes[i], lanes[i + width / 2]);
+    for (int64_t i = 0; i < columns; i++) to[i] = combine(largest, to[i], lanes[i]);
 }
 
-static TSR_INLINE void fold_wide(bool largest, double *restrict to, source s, int64_t rows, int64_t columns)
+static TSR_INLINE void fold_wide(bool largest, double *restrict to, const tsr_real *restrict a, int64_t rows,
+                                 int64_t columns)
 {
-    for (; rows >= 4; rows -= 4, s = from(s, 4 * columns)) {
-        const source b = from(s, columns), c = from(b, columns), d = from(c, columns);
+    for (; rows >= 4; rows -= 4, a += 4 * columns) {
+        const tsr_real *restrict b = a + columns, *restrict c = b + columns, *restrict d = c + columns;
         for (int64_t i = 0; i < columns; i++)
-            to[i] = combine(largest, to[i], combine(largest, combine(largest, value_of(s, i), value_of(b, i)),
-                                                    combine(largest, value_of(c, i), value_of(d, i))));
+            to[i] = combine(largest, to[i], combine(largest, combine(largest, (double)a[i], (double)b[i]),
+                                                    combine(largest, (double)c[i], (double)d[i])));
     }
-    for (; rows > 0; rows--, s = from(s, columns)) combine_line(largest, to, s, columns);
+    for (; rows > 0; rows--, a += columns) combine_line(largest, to, a, columns);
 }
 
-static TSR_INLINE void fold_box(bool largest, double *to, source s, const box *b)
+static TSR_INLINE void fold_box(bool largest, double *to, const tsr_real *values, const box *b)
 {
-    for (int64_t o = 0; o < b->outer; o++, to += b->columns, s = from(s, b->rows * b->columns)) {
-        if (b->columns == 1 && largest && !s.exact) *to = combine(largest, *to, largest_of_row(s.values, b->rows));
-        else if (b->columns == 1) *to = combine(largest, *to, fold_row(largest, s, b->rows));
-        else if (4 * b->columns <= LANES) fold_narrow(largest, to, s, b->rows, b->columns);
-        else fold_wide(largest, to, s, b->rows, b->columns);
+    for (int64_t o = 0; o < b->outer; o++, to += b->columns, values += b->rows * b->columns) {
+        if (b->columns == 1 && largest) *to = combine(largest, *to, largest_of_row(values, b->rows));
+        else if (b->columns == 1) *to = combine(largest, *to, fold_row(largest, values, b->rows));
+        else if (4 * b->columns <= LANES) fold_narrow(largest, to, values, b->rows, b->columns);
+        else fold_wide(largest, to, values, b->rows, b->columns);
     }
 }
 
 static TSR_PER_LEVEL(fold_values, sum_values, (double *to, const tsr_real *values, const box *b), (to, values, b))
 {
-    fold_box(false, to, (source){values, NULL}, b);
+    fold_box(false, to, values, b);
 }
 
 static TSR_PER_LEVEL(fold_values, max_values, (double *to, const tsr_real *values, const box *b), (to, values, b))
 {
-    fold_box(true, to, (source){values, NULL}, b);
+    fold_box(true, to, values, b);
 }
 
-/* Of what has been folded before there is little. */
-static void sum_exact(double *to, const double *values, const box *b)
+/* What has been folded before; there is little of it. */
+static void fold_exact(bool largest, double *to, const double *values, const box *b)
 {
-    fold_box(false, to, (source){NULL, values}, b);
-}
-
-static void max_exact(double *to, const double *values, const box *b)
-{
-    fold_box(true, to, (source){NULL, values}, b);
+    for (int64_t o = 0; o < b->outer; o++, to += b->columns)
+        for (int64_t row = 0; row < b->rows; row++, values += b->columns)
+            for (int64_t i = 0; i < b->columns; i++) to[i] = combine(largest, to[i], values[i]);
 }
 
 /* [outer][length][inner] folded along the middle. */
@@ -342,7 +324,7 @@ typedef struct fold_job {
     const plan *plan;     /* NULL: from `exact` */
     const double *exact;
     fold_values of_values;
-    fold_exact of_exact;
+    bool largest;
     double start;
     box all, block;       /* a block: several outers, or rows of one, or columns of a row */
     int64_t chunks;       /* of columns */
@@ -367,7 +349,7 @@ static void fold_body(void *user, int64_t begin, int64_t end)
             b.rows = least(job->block.rows, last - row);
             const int64_t at = (outer * length + row) * inner + column, count = b.outer * b.rows * b.columns;
             if (job->plan) job->of_values(sums, read_map(&r, at, count, r.out), &b);
-            else job->of_exact(sums, job->exact + at, &b);
+            else fold_exact(job->largest, sums, job->exact + at, &b);
         }
         double *to = job->to + slice * job->all.outer * inner + outer * inner + column;
         memcpy(to, sums, (size_t)results * sizeof *to);
@@ -442,7 +424,7 @@ void tsr_map_fold(tsr_context *ctx, const tsr_map *map, const tsr_fold *fold)
     const int level = ctx->kernels->level;
     fold_job job = {.start = fold->largest ? -INFINITY : 0,
                     .of_values = fold->largest ? max_values[level] : sum_values[level],
-                    .of_exact = fold->largest ? max_exact : sum_exact};
+                    .largest = fold->largest};
     plan p;
     groups g;
     make_plan(&p, ctx, map);
