@@ -62,26 +62,24 @@ static void find_lengths(huffman *h, int count, int most)
 {
     for (int flatten = 0;; flatten++) {
         uint32_t weight[2 * LITERALS];
-        int parent[2 * LITERALS], nodes = count, longest = 0;
-        bool open[2 * LITERALS];
+        int parent[2 * LITERALS], open[LITERALS], left = 0, nodes = count, longest = 0;
         for (int i = 0; i < count; i++) {
-            weight[i] = h->used[i] ? (h->used[i] >> flatten) + 1 : 0;
-            open[i] = h->used[i] > 0;
+            if (h->used[i] == 0) continue;
+            weight[i] = (h->used[i] >> flatten) + 1;
+            open[left++] = i;
         }
-        for (;;) {
-            int a = -1, b = -1;
-            for (int i = 0; i < nodes; i++) {
-                if (!open[i]) continue;
-                if (a < 0 || weight[i] < weight[a]) {
+        while (left > 1) {
+            int a = 0, b = 1; /* places of the rarest and the next */
+            for (int i = 1; i < left; i++) {
+                if (weight[open[i]] < weight[open[a]]) {
                     b = a;
                     a = i;
-                } else if (b < 0 || weight[i] < weight[b]) b = i;
+                } else if (i != b && weight[open[i]] < weight[open[b]]) b = i;
             }
-            if (b < 0) break;
-            weight[nodes] = weight[a] + weight[b];
-            open[nodes] = true;
-            open[a] = open[b] = false;
-            parent[a] = parent[b] = nodes++;
+            weight[nodes] = weight[open[a]] + weight[open[b]];
+            parent[open[a]] = parent[open[b]] = nodes;
+            open[a] = nodes++;
+            open[b] = open[--left];
         }
         for (int i = 0; i < count; i++) {
             int length = nodes == count; /* a symbol alone takes a bit, too */
