@@ -5,6 +5,7 @@
 #include <string.h>
 
 enum { PLAIN = 0, RUNS_8 = 1, RUNS_4 = 2, FIELDS = 3, ALPHA_FIELDS = 6 };
+enum { MOST_OF_A_BYTE = 1024 }; /* pixels of a packed picture */
 
 typedef struct bmp {
     const unsigned char *bytes, *end, *next;
@@ -154,8 +155,9 @@ static bool read_runs(bmp *b, image *picture, app_error *error)
 {
     const unsigned char *p = b->next;
     int64_t x = 0, y = 0;
-    /* Two bytes make a run of 255 at most, or skip rows; what a small file says of a huge picture is not believed. */
-    if (b->width * b->height > (int64_t)(b->end - p) * 255 * 256) return bmp_fail(b, "is truncated");
+    /* Two bytes make a run of 255 at most; skips reach further, but what a small file says of a huge picture is not
+     * believed. */
+    if (b->width * b->height > (int64_t)(b->end - p) * MOST_OF_A_BYTE) return bmp_fail(b, "is truncated");
     if (!image_new(picture, (int)b->width, (int)b->height, 3, error)) return false;
     for (int64_t i = 0; i < b->width * b->height; i++)
         if (!put_colour(b, 0, picture->pixels + 3 * i)) return false;

@@ -40,6 +40,23 @@ void image_free(image *picture)
 
 /* ---- reading ------------------------------------------------------------------------------------------- */
 
+int exif_orientation(const unsigned char *tiff, size_t size)
+{
+    if (size < 10) return 1;
+    const int high = tiff[0] == 'M' ? 0 : 1, low = 1 - high; /* MM: the high byte comes first */
+#define WORD(p) ((p)[high] << 8 | (p)[low])
+    const size_t directory = (size_t)WORD(tiff + 4 + 2 * high) << 16 | (size_t)WORD(tiff + 4 + 2 * low);
+    if (directory > size - 2) return 1;
+    const size_t entries = (size_t)WORD(tiff + directory);
+    for (size_t i = 0; i < entries && directory + 2 + 12 * (i + 1) <= size; i++) {
+        const unsigned char *entry = tiff + directory + 2 + 12 * i;
+        const int value = WORD(entry + 8);
+        if (WORD(entry) == 274) return value >= 1 && value <= 8 ? value : 1;
+    }
+#undef WORD
+    return 1;
+}
+
 typedef struct format {
     const char *name;
     bool (*recognised)(const unsigned char *bytes, size_t count);

@@ -13,7 +13,7 @@ bool png_recognised(const unsigned char *bytes, size_t count);
 bool pnm_recognised(const unsigned char *bytes, size_t count);
 bool bmp_recognised(const unsigned char *bytes, size_t count);
 
-/* Fill in about->detail and, in JPEG, about->orientation (1: upright), which is not applied yet. */
+/* Fill in about->detail and, in JPEG and PNG, about->orientation (1: upright), which is not applied yet. */
 bool jpeg_decode(image *picture, const unsigned char *bytes, size_t count, image_about *about, app_error *error);
 bool png_decode(image *picture, const unsigned char *bytes, size_t count, image_about *about, app_error *error);
 bool pnm_decode(image *picture, const unsigned char *bytes, size_t count, image_about *about, app_error *error);
@@ -22,6 +22,9 @@ bool bmp_decode(image *picture, const unsigned char *bytes, size_t count, image_
 /* To an open file, whose ferror the caller asks for. Fails without memory. */
 bool png_write(FILE *file, const image *picture, app_error *error);
 bool pnm_write(FILE *file, const image *picture, app_error *error);
+
+/* Tag 274 of the first directory of an Exif block (a TIFF header and what follows); 1 (upright) where there is none. */
+int exif_orientation(const unsigned char *tiff, size_t size);
 
 /* What image_new takes. */
 bool image_size_is_sound(int64_t width, int64_t height, int channels);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SCANS = 500 }; /* most of one picture; no encoder makes nearly as many */
+enum { SCANS = 100 }; /* most of one picture; no encoder makes nearly as many */
 
 /* A marker segment, without its length. */
 typedef struct segment {
@@ -55,25 +55,6 @@ static bool read_codes(jpeg *j, segment s)
         s.left -= symbols;
     }
     return true;
-}
-
-/* The orientation of an Exif block, tag 274 of its first directory; 1 (upright) where there is none. */
-static int exif_orientation(segment s)
-{
-    if (s.left < 16 || memcmp(s.at, "Exif\0", 6) != 0) return 1;
-    const uint8_t *tiff = s.at + 6;
-    const int size = s.left - 6, high = tiff[0] == 'M' ? 0 : 1, low = 1 - high; /* MM: the high byte comes first */
-#define WORD(p) ((p)[high] << 8 | (p)[low])
-    const int64_t directory = (int64_t)WORD(tiff + 4 + 2 * high) << 16 | WORD(tiff + 4 + 2 * low);
-    if (directory > size - 2) return 1;
-    const int entries = WORD(tiff + directory);
-    for (int i = 0; i < entries && directory + 2 + 12 * (i + 1) <= size; i++) {
-        const uint8_t *entry = tiff + directory + 2 + 12 * i;
-        const int value = WORD(entry + 8);
-        if (WORD(entry) == 274) return value >= 1 && value <= 8 ? value : 1;
-    }
-#undef WORD
-    return 1;
 }
 
 /* ---- frames and scans ---------------------------------------------------------------------------------- */
@@ -146,6 +127,18 @@ static bool read_frame(jpeg *j, segment s, int marker)
     return true;
 }
 
+/* Whether the scan is the next of a progression (G.1.1.1): the upper bits of coefficients not seen yet, or one bit more of
+ * some that are. Besides, this bounds the work that a small file can ask for. */
+static bool progresses(jpeg_component *c, const jpeg_scan *scan)
+{
+    bool sound = scan->high == 0 || scan->low == scan->high - 1;
+    for (int k = scan->first; sound && k <= scan->last; k++) {
+        sound = c->known[k] == (scan->high == 0 ? 0 : scan->high + 1);
+        c->known[k] = (uint8_t)(scan->low + 1);
+    }
+    return sound;
+}
+
 static bool scan_is_sound(const jpeg *j, const jpeg_scan *scan)
 {
     bool sound = true;
@@ -155,9 +148,9 @@ static bool scan_is_sound(const jpeg *j, const jpeg_scan *scan)
         else sound = sound && scan->count == 1;
     }
     const bool dc = scan->first == 0 && scan->high == 0, ac = scan->last > 0;
-    for (int i = 0; i < scan->count; i++) {
-        const jpeg_component *c = scan->component[i];
-        if ((dc && !c->dc->present) || (ac && !c->ac->present)) sound = false;
+    for (int i = 0; sound && i < scan->count; i++) {
+        jpeg_component *c = scan->component[i];
+        sound = (!dc || c->dc->present) && (!ac || c->ac->present) && (!j->progressive || progresses(c, scan));
     }
     return sound;
 }
@@ -219,7 +212,8 @@ static bool read_marker(jpeg *j, int marker)
     case 0xDA: return read_scan(j, s);
     case 0xDD: j->restart_interval = word_of(&s); return true;
     case 0xE1:
-        if (j->orientation <= 1) j->orientation = exif_orientation(s);
+        if (j->orientation <= 1 && s.left > 6 && memcmp(s.at, "Exif\0", 6) == 0)
+            j->orientation = exif_orientation(s.at + 6, (size_t)s.left - 6);
         return true;
     case 0xEE:
         if (s.left >= 12 && memcmp(s.at, "Adobe", 5) == 0) j->adobe = s.at[11];

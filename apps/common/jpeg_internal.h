@@ -29,6 +29,7 @@ typedef struct jpeg_component {
     const jpeg_code *dc, *ac;         /* of the present scan */
     int last_dc;
     bool seen; /* in a scan */
+    uint8_t known[64]; /* of a progressive picture: 1 + the lowest bit read so far of each coefficient; 0: none */
 } jpeg_component;
 
 typedef struct jpeg {

@@ -230,7 +230,7 @@ static TSR_INLINE void interleave(const uint8_t *restrict r, const uint8_t *rest
 }
 
 /* One row of the picture from rows of all components. Four are cyan, magenta, yellow and black, which Adobe stores
- * inverted; as YCCK the first three are a picture of their own. */
+ * inverted; in YCCK the first three are the colours that this turned round gives. */
 static TSR_INLINE void write_row(const jpeg *j, uint8_t *const rows[], uint8_t *out)
 {
     if (j->components == 1) {
@@ -240,12 +240,12 @@ static TSR_INLINE void write_row(const jpeg *j, uint8_t *const rows[], uint8_t *
     uint8_t *restrict r = rows[0], *restrict g = rows[1], *restrict b = rows[2];
     if (is_ycc(j)) to_rgb(r, g, b, j->width);
     if (j->components == 4) {
-        const int turn = j->adobe >= 0 ? 0 : 255;
+        const int turn = j->adobe >= 0 ? 0 : 255, turn_colour = is_ycc(j) ? 255 : turn;
         for (int x = 0; x < j->width; x++) {
             const int light = rows[3][x] ^ turn;
-            r[x] = (uint8_t)(((r[x] ^ turn) * light + 127) / 255);
-            g[x] = (uint8_t)(((g[x] ^ turn) * light + 127) / 255);
-            b[x] = (uint8_t)(((b[x] ^ turn) * light + 127) / 255);
+            r[x] = (uint8_t)(((r[x] ^ turn_colour) * light + 127) / 255);
+            g[x] = (uint8_t)(((g[x] ^ turn_colour) * light + 127) / 255);
+            b[x] = (uint8_t)(((b[x] ^ turn_colour) * light + 127) / 255);
         }
     }
     interleave(r, g, b, j->width, out);

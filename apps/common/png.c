@@ -17,6 +17,7 @@ typedef struct png {
     int64_t width, height;
     int depth, colour, samples; /* bits; type; samples of a pixel */
     bool interlaced;
+    int orientation;            /* of eXIf */
     unsigned char palette[256][3];
     int palette_count;
     unsigned char *packed;      /* all IDAT together */
@@ -64,7 +65,7 @@ static bool read_palette(png *p, const unsigned char *data, size_t size)
     return true;
 }
 
-/* All chunks up to IEND; others than these four add nothing, unless they are critical. */
+/* All chunks up to IEND; others than these five add nothing, unless they are critical. */
 static bool read_chunks(png *p)
 {
     bool ended = false;
@@ -80,6 +81,7 @@ static bool read_chunks(png *p)
         if (header != (p->width == 0)) return png_fail(p, "does not begin with its only header");
         if (header && !read_header(p, data, size)) return false;
         if (memcmp(type, "PLTE", 4) == 0 && !read_palette(p, data, size)) return false;
+        if (memcmp(type, "eXIf", 4) == 0) p->orientation = exif_orientation(data, size);
         if (memcmp(type, "IDAT", 4) == 0) {
             memmove(p->packed + p->packed_size, data, size);
             p->packed_size += size;
@@ -207,11 +209,12 @@ static bool unpack(png *p, image *picture, app_error *error)
 
 bool png_decode(image *picture, const unsigned char *bytes, size_t count, image_about *about, app_error *error)
 {
-    png p = {.next = bytes + sizeof signature, .end = bytes + count, .packed = malloc(count)};
+    png p = {.next = bytes + sizeof signature, .end = bytes + count, .orientation = 1, .packed = malloc(count)};
     if (!p.packed) return app_fail(error, "needs more memory than there is");
     const bool done = read_chunks(&p) && unpack(&p, picture, error);
     free(p.packed);
     if (p.problem) app_fail(error, "%s", p.problem);
+    about->orientation = p.orientation;
     about->detail = p.interlaced ? "interlaced" : p.colour == PALETTE ? "palette" : p.depth == 16 ? "16 bits" : "plain";
     return done;
 }

@@ -64,6 +64,9 @@ jpeg("optimised", "-optimize", "-quality", "75")
 data = io.BytesIO() # four inks: PIL writes Adobe's marker and inverted inks
 Image.fromarray(scene(19, 17)).convert("CMYK").save(data, "JPEG", quality=90)
 keep("jpeg_inks", data.getvalue(), Image.open(io.BytesIO(data.getvalue())).convert("RGB"))
+marker = data.getvalue().index(b"Adobe") # the same numbers as YCCK: the colour transform is the marker's last byte
+ycck = data.getvalue()[:marker + 11] + b"\2" + data.getvalue()[marker + 12:]
+keep("jpeg_ycck", ycck, Image.open(io.BytesIO(ycck)).convert("RGB"))
 for orientation in range(1, 9):
     data = io.BytesIO()
     exif = Image.Exif()
@@ -196,5 +199,21 @@ places[2] = [1, 2, 1, 2, 1, 3, 4, 5, 6]
 places[1] = [10, 11, 10, 11, 10, 11, 10, 11, 10]
 places[0, :6] = [0, 12, 0, 1, 2, 3]
 bmp("runs_4", 4, run_rows, palette[places], palette, packing=2, check=False)
+
+# ---- orientation in a PNG, and with the low byte first ---------------------------------------------------------------
+
+exif = Image.Exif()
+exif[274] = 6
+png("turned_6", 2, 8, extra=chunk(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0")))
+store["png_turned_6.pixels"] = numpy.rot90(store["png_turned_6.pixels"], -1)
+file = Image.open(io.BytesIO(store["png_turned_6.file"].tobytes()))
+assert (numpy.asarray(ImageOps.exif_transpose(file)) == store["png_turned_6.pixels"]).all()
+
+data = io.BytesIO()
+low_first = struct.pack("<2sHIH HHII HHIHH I", b"II", 42, 8, 2, 256, 4, 1, 13, 274, 3, 1, 8, 0, 0)
+Image.fromarray(scene(13, 9)).save(data, "JPEG", quality=80, exif=b"Exif\0\0" + low_first)
+file = Image.open(io.BytesIO(data.getvalue()))
+assert file.getexif()[274] == 8
+keep("jpeg_turned_8_low_first", data.getvalue(), ImageOps.exif_transpose(file))
 
 common.save("image_files.safetensors", store)
