@@ -35,7 +35,7 @@ static layer_parameters weight_and_bias(tsr_model *m, const tsr_request *weight,
     return p;
 }
 
-/* ---- linear ---------------------------------------------------------------------------------------------------------- */
+/* ---- linear ------------------------------------------------------------------------------------------------------ */
 
 /* Memory [S... * C, O], file [O, C * S...]: as a kernel over the spatial axes of the input. */
 static tsr_layout linear_layout(const tsr_shape *memory, const tsr_shape *x)
@@ -73,7 +73,7 @@ tsr_tensor *tsr_nn_maxout(tsr_model *m, const char *name, tsr_tensor *x, int64_t
     return tsr_maxout(tsr_nn_linear(m, name, x, features * pieces, NULL), pieces);
 }
 
-/* ---- convolutions ------------------------------------------------------------------------------------------------------ */
+/* ---- convolutions ------------------------------------------------------------------------------------------------ */
 
 typedef struct kernel_request {
     const char *what, *name;
@@ -178,7 +178,7 @@ tsr_tensor *tsr_nn_locally_connected(tsr_model *m, const char *name, tsr_tensor 
     return leave_with(m, tsr_locally_connected(x, p.weight, p.bias, o));
 }
 
-/* ---- normalisation ------------------------------------------------------------------------------------------------------ */
+/* ---- normalisation ----------------------------------------------------------------------------------------------- */
 
 static const tsr_init ones = {.kind = TSR_INIT_CONSTANT, .value = 1}, zeros = {.kind = TSR_INIT_CONSTANT};
 
@@ -235,7 +235,7 @@ tsr_tensor *tsr_nn_instance_norm(tsr_model *m, const char *name, tsr_tensor *x, 
     return leave_with(m, tsr_instance_norm(x, p.weight, p.bias, &o));
 }
 
-/* ---- the rest ------------------------------------------------------------------------------------------------------------ */
+/* ---- the rest ---------------------------------------------------------------------------------------------------- */
 
 tsr_tensor *tsr_nn_prelu(tsr_model *m, const char *name, tsr_tensor *x, bool per_channel)
 {

@@ -21,7 +21,7 @@ tsr_context *tsr_model_context(const tsr_model *m);
 void tsr_set_training(tsr_model *m, bool training);
 bool tsr_is_training(const tsr_model *m);
 
-/* ---- names --------------------------------------------------------------------------------------------------------- */
+/* ---- names ------------------------------------------------------------------------------------------------------- */
 
 /* Between the two, names begin with `name` and a dot. A name may hold dots itself. */
 void tsr_enter(tsr_model *m, const char *name);
@@ -105,7 +105,7 @@ tsr_tensor *tsr_nn_maxout(tsr_model *m, const char *name, tsr_tensor *x, int64_t
 /* tsr_dropout while the model trains, x itself while it does not. */
 tsr_tensor *tsr_nn_dropout(tsr_model *m, tsr_tensor *x, double p);
 
-/* ---- summary -------------------------------------------------------------------------------------------------------- */
+/* ---- summary ----------------------------------------------------------------------------------------------------- */
 
 typedef tsr_tensor *(*tsr_network)(tsr_model *m, tsr_tensor *x);
 
@@ -124,7 +124,7 @@ bool tsr_summary_rows(tsr_model *m, tsr_network net, tsr_tensor *x, void (*row)(
 /* The same as a table: layer, result shape, parameters ("shared" where they were met before), multiply-adds. */
 bool tsr_summary(tsr_model *m, tsr_network net, tsr_tensor *x, FILE *out);
 
-/* ---- files ----------------------------------------------------------------------------------------------------------- */
+/* ---- files ------------------------------------------------------------------------------------------------------- */
 
 /* A line of text that goes into the weight file with the model (its kind, its input size, ...), and comes back
  * from it. */

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* ---- layouts --------------------------------------------------------------------------------------------------------- */
+/* ---- layouts ----------------------------------------------------------------------------------------------------- */
 
 tsr_layout tsr_layout_kernel(const tsr_shape *memory, const tsr_shape *input)
 {
@@ -55,7 +55,7 @@ void tsr_layout_write(const tsr_layout *layout, const tsr_real *from, tsr_real *
     convert(layout, from, to, false);
 }
 
-/* ---- texts ------------------------------------------------------------------------------------------------------------ */
+/* ---- texts ------------------------------------------------------------------------------------------------------- */
 
 static tsr_pair *find_text(const tsr_model *m, const char *key)
 {
@@ -92,7 +92,7 @@ const char *tsr_text_of(const tsr_model *m, const char *key)
     return pair ? pair->value : NULL;
 }
 
-/* ---- values from a file ------------------------------------------------------------------------------------------------ */
+/* ---- values from a file ------------------------------------------------------------------------------------------ */
 
 tsr_waiting *tsr_find_waiting(tsr_model *m, const char *name)
 {
@@ -234,7 +234,7 @@ bool tsr_check_claimed(tsr_model *m)
     return false;
 }
 
-/* ---- writing ------------------------------------------------------------------------------------------------------------ */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 typedef struct writing {
     tsr_model *m;

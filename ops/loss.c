@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-/* ---- value by value -------------------------------------------------------------------------------------------------- */
+/* ---- value by value ---------------------------------------------------------------------------------------------- */
 
 /* Of input y and target t; p is delta (of huber), q the factor of gradients. */
 static TSR_ROW(square, (y - t) * (y - t), y, t)
@@ -106,7 +106,7 @@ tsr_tensor *tsr_bce_with_logits(tsr_tensor *logits, tsr_tensor *target)
     return loss(&bce_op, &(loss_kind){bce, bce_gradient, 8, true}, logits, target, NULL);
 }
 
-/* ---- cross entropy --------------------------------------------------------------------------------------------------- */
+/* ---- cross entropy ----------------------------------------------------------------------------------------------- */
 
 typedef struct entropy_saved {
     int64_t rows, classes;

@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-/* ---- common ------------------------------------------------------------------------------------------------------------- */
+/* ---- common ------------------------------------------------------------------------------------------------------ */
 
 double tsr_norm_eps(const tsr_norm_options *options)
 {
@@ -53,7 +53,7 @@ const tsr_real *tsr_norm_arriving(tsr_node *n, tsr_activation activation, int64_
     return before;
 }
 
-/* ---- group, instance ----------------------------------------------------------------------------------------------------- */
+/* ---- group, instance --------------------------------------------------------------------------------------------- */
 
 static const tsr_op group_norm_op = {.name = "group_norm", .backward = tsr_norm_backward, .optional = 6};
 static const tsr_op instance_norm_op = {.name = "instance_norm", .backward = tsr_norm_backward, .optional = 6};
@@ -97,7 +97,7 @@ tsr_tensor *tsr_instance_norm(tsr_tensor *x, tsr_tensor *scale, tsr_tensor *shif
     return group_norm(tsr_begin(&instance_norm_op, TSR_INPUTS(x, scale, shift)), -1, options);
 }
 
-/* ---- batch: all rows are one sample, each channel a group of its own ------------------------------------------------------ */
+/* ---- batch: all rows are one sample, each channel a group of its own --------------------------------------------- */
 
 enum { X, SCALE, SHIFT, MEAN, VAR, INPUTS };
 

@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- how memory is walked --------------------------------------------------------------------------------------------- */
+/* ---- how memory is walked ---------------------------------------------------------------------------------------- */
 
 enum { WIDE = 64, LANES = 16, WIDEST = WIDE * LANES, CHUNKS = 16, AT_ONCE = 4 };
 
@@ -75,7 +75,7 @@ static TSR_INLINE void find_chunk(const columns_job *job, int64_t item, chunk *a
     }
 }
 
-/* ---- sums over rows ---------------------------------------------------------------------------------------------------- */
+/* ---- sums over rows ---------------------------------------------------------------------------------------------- */
 
 typedef struct sum_pair {
     tsr_real first, second;
@@ -156,7 +156,7 @@ static double *sums_of(tsr_node *n, columns_job *job)
     return sums;
 }
 
-/* ---- a linear function for each channel -------------------------------------------------------------------------------- */
+/* ---- a linear function for each channel -------------------------------------------------------------------------- */
 
 static TSR_INLINE void apply(const columns_job *job, const chunk *at, bool back, bool relu)
 {
@@ -205,7 +205,7 @@ static void find_forward(tsr_node *n, const tsr_norm_plan *p, const columns_job 
         }
 }
 
-/* ---- forward ----------------------------------------------------------------------------------------------------------- */
+/* ---- forward ----------------------------------------------------------------------------------------------------- */
 
 /* Values are measured from one among them, so that no digits are lost to the mean. */
 void tsr_norm_statistics(tsr_node *n, const tsr_norm_plan *p)
@@ -243,7 +243,7 @@ void tsr_norm_apply(tsr_node *n, const tsr_norm_plan *p, tsr_real *y)
     if (!job.relu) tsr_activate(tsr_node_context(n), p->activation, y, p->samples * job.size);
 }
 
-/* ---- backward ---------------------------------------------------------------------------------------------------------- */
+/* ---- backward ---------------------------------------------------------------------------------------------------- */
 
 /* From the sums of g and g (x - center) of a group, with x' = (x - mean) inverse:
  * dx = inverse (scale g - mean of (scale g) - x' mean of (scale g x')). Adds the gradients of scale and shift. */

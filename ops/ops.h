@@ -8,7 +8,7 @@
 
 #include "core/core.h"
 
-/* ---- element-wise, two inputs (binary.c): shapes broadcast as in NumPy, aligned at the last axis ------------------- */
+/* ---- element-wise, two inputs (binary.c): shapes broadcast as in NumPy, aligned at the last axis ----------------- */
 
 tsr_tensor *tsr_add(tsr_tensor *a, tsr_tensor *b);     /* a + b */
 tsr_tensor *tsr_sub(tsr_tensor *a, tsr_tensor *b);     /* a - b */
@@ -21,7 +21,7 @@ tsr_tensor *tsr_pow(tsr_tensor *a, tsr_tensor *b);     /* a ^ b; d/db is 0 where
 /* condition ? a : b, element by element; condition is true where it is not 0, and gets no gradient. Broadcasts. */
 tsr_tensor *tsr_where(tsr_tensor *condition, tsr_tensor *a, tsr_tensor *b);
 
-/* ---- element-wise, one input (unary.c) ----------------------------------------------------------------------------- */
+/* ---- element-wise, one input (unary.c) --------------------------------------------------------------------------- */
 
 tsr_tensor *tsr_add_scalar(tsr_tensor *x, double s); /* x + s */
 tsr_tensor *tsr_mul_scalar(tsr_tensor *x, double s); /* x * s */
@@ -53,7 +53,7 @@ tsr_tensor *tsr_maxout(tsr_tensor *x, int pieces);
  * its step count and the number of draws since the last step. Whether to call it at all is the caller's choice. */
 tsr_tensor *tsr_dropout(tsr_tensor *x, double p);
 
-/* ---- shape (shape.c, pad.c, upsample.c) ------------------------------------------------------------------------------ */
+/* ---- shape (shape.c, pad.c, upsample.c) -------------------------------------------------------------------------- */
 
 tsr_tensor *tsr_reshape(tsr_tensor *x, tsr_shape shape);                /* a view; one dimension may be -1: inferred */
 tsr_tensor *tsr_permute(tsr_tensor *x, const int *axes);                /* axis i of the result is axis axes[i] of x */
@@ -87,7 +87,7 @@ typedef struct tsr_upsample_options {
 } tsr_upsample_options;
 tsr_tensor *tsr_upsample(tsr_tensor *x, const tsr_upsample_options *options);
 
-/* ---- reductions (reduce.c) ------------------------------------------------------------------------------------------- */
+/* ---- reductions (reduce.c) --------------------------------------------------------------------------------------- */
 
 /* A set of axes: TSR_AXIS(1) | TSR_AXIS(-1). */
 #define TSR_AXIS(axis) (1u << ((unsigned)(axis) & 31u))
@@ -112,7 +112,7 @@ tsr_tensor *tsr_argmax(tsr_tensor *x, int axis); /* of the first largest (NaN wi
 tsr_tensor *tsr_softmax(tsr_tensor *x, int axis);
 tsr_tensor *tsr_log_softmax(tsr_tensor *x, int axis);
 
-/* ---- products (matmul.c) --------------------------------------------------------------------------------------------- */
+/* ---- products (matmul.c) ----------------------------------------------------------------------------------------- */
 
 typedef struct tsr_matmul_options {
     bool transpose_a, transpose_b; /* of the last two axes */
@@ -133,7 +133,7 @@ typedef struct tsr_linear_options {
 /* x [..., I] by weight [I, O], plus bias [O] (may be NULL): [..., O]. */
 tsr_tensor *tsr_linear(tsr_tensor *x, tsr_tensor *weight, tsr_tensor *bias, const tsr_linear_options *options);
 
-/* ---- convolution (conv.c, conv_transpose.c, local.c) ------------------------------------------------------------------ */
+/* ---- convolution (conv.c, conv_transpose.c, local.c) ------------------------------------------------------------- */
 
 /* Per spatial axis in order (D, H, W / H, W / L). */
 typedef struct tsr_conv_options {
@@ -161,7 +161,7 @@ tsr_tensor *tsr_conv_transpose(tsr_tensor *x, tsr_tensor *weight, tsr_tensor *bi
  * -> [N, H', W', O]. Stride and padding as tsr_conv; no dilation, no groups. Taigman et al. 2014, layers L4 to L6. */
 tsr_tensor *tsr_locally_connected(tsr_tensor *x, tsr_tensor *weight, tsr_tensor *bias, const tsr_conv_options *options);
 
-/* ---- pooling (pool.c, max_pool.c, unpool.c) ----------------------------------------------------------------------------- */
+/* ---- pooling (pool.c, max_pool.c, unpool.c) ---------------------------------------------------------------------- */
 
 typedef struct tsr_pool_options {
     int kernel[3];        /* required, one per spatial axis */

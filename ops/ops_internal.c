@@ -102,7 +102,7 @@ void tsr_column_sums(tsr_context *ctx, const tsr_real *g, int64_t rows, int64_t 
     tsr_map_fold(ctx, &map, &(tsr_fold){.target = &target, .divisor = 1, .out = out});
 }
 
-/* ---- products ------------------------------------------------------------------------------------------------------- */
+/* ---- products ---------------------------------------------------------------------------------------------------- */
 
 void tsr_node_multiply(tsr_node *n, const tsr_product *product)
 {

@@ -5,7 +5,7 @@
 #include <float.h>
 #include <math.h>
 
-/* ---- average --------------------------------------------------------------------------------------------------------- */
+/* ---- average ----------------------------------------------------------------------------------------------------- */
 
 static tsr_tensor *average(tsr_node *n, const tsr_pooling *p)
 {
@@ -41,7 +41,7 @@ tsr_tensor *tsr_adaptive_avg_pool(tsr_tensor *x, const int64_t *size)
     return p ? average(n, p) : error;
 }
 
-/* ---- powers ---------------------------------------------------------------------------------------------------------- */
+/* ---- powers ------------------------------------------------------------------------------------------------------ */
 
 /* Squares of sums between these are right; others are found by way of the largest value. A norm below tiny counts as 0 in
  * the gradient. */

@@ -5,7 +5,7 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* ---- options --------------------------------------------------------------------------------------------------------- */
+/* ---- options ----------------------------------------------------------------------------------------------------- */
 
 /* One axis of the options, defaults filled in. */
 typedef struct geometry {
@@ -44,7 +44,7 @@ static tsr_tensor *read_axis(tsr_node *n, const tsr_pool_options *o, int axis, g
     return NULL;
 }
 
-/* ---- maps ------------------------------------------------------------------------------------------------------------ */
+/* ---- maps -------------------------------------------------------------------------------------------------------- */
 
 static void add_window(tsr_axis_map *map, int64_t begin, int64_t end, int64_t count)
 {
@@ -82,7 +82,7 @@ static bool share(tsr_node *n, tsr_axis_map *map, int64_t in, int64_t out)
     return true;
 }
 
-/* ---- reading --------------------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 /* False: *error is what to return. */
 static bool begin(tsr_node *n, tsr_pooling **p, tsr_tensor **error)

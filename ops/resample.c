@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* ---- maps ---------------------------------------------------------------------------------------------------------- */
+/* ---- maps -------------------------------------------------------------------------------------------------------- */
 
 typedef void *(*memory_source)(tsr_node *n, size_t bytes);
 
@@ -82,7 +82,7 @@ int64_t tsr_equal_results(const tsr_axis_map *map, int64_t o, int64_t end)
     return equal;
 }
 
-/* ---- walking the boxes --------------------------------------------------------------------------------------------- */
+/* ---- walking the boxes ------------------------------------------------------------------------------------------- */
 
 /* The results along the last axis are cut in segments, and of each the places that it sees are known. */
 typedef struct walk {
@@ -187,7 +187,7 @@ static void visit_rows(tsr_node *n, const tsr_resampling *r, const tsr_box_visit
     if (w.lines && w.room) tsr_parallel(tsr_node_context(n), items, w.grain, walk_body, &w);
 }
 
-/* ---- sums ---------------------------------------------------------------------------------------------------------- */
+/* ---- sums -------------------------------------------------------------------------------------------------------- */
 
 /* Some terms of a sum: at most MOST at a time, and with a sum of their own where they are more than TERMS, so that
  * rounding errors of long sums (a global average over a minute of sound) do not pile up. */

@@ -34,7 +34,7 @@ bool tsr_transpose_maps(tsr_node *n, const tsr_resampling *r, tsr_resampling *tr
 /* Weighted sums. Parallel; each sum has one order. */
 void tsr_resample(tsr_node *n, const tsr_resampling *r, const tsr_real *x, tsr_real *y);
 
-/* ---- walking the boxes ---------------------------------------------------------------------------------------------- */
+/* ---- walking the boxes ------------------------------------------------------------------------------------------- */
 
 /* What a box has of one line along the last axis. */
 typedef struct tsr_box_line {

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-/* ---- reshape ------------------------------------------------------------------------------------------------------- */
+/* ---- reshape ----------------------------------------------------------------------------------------------------- */
 
 static void reshape_backward(tsr_node *n)
 {
@@ -48,7 +48,7 @@ tsr_tensor *tsr_reshape(tsr_tensor *x, tsr_shape shape)
     return tsr_end(n);
 }
 
-/* ---- permute, transpose ---------------------------------------------------------------------------------------------- */
+/* ---- permute, transpose ------------------------------------------------------------------------------------------ */
 
 /* Writes x, of that shape, with its axes in another order: axis i of the result is axis axes[i] of x. */
 static void reorder(tsr_context *ctx, tsr_shape shape, const int *axes, const tsr_real *x, tsr_real *y)
@@ -126,7 +126,7 @@ tsr_tensor *tsr_transpose(tsr_tensor *x, int a, int b)
     return permuted(n, order);
 }
 
-/* ---- concat ---------------------------------------------------------------------------------------------------------- */
+/* ---- concat ------------------------------------------------------------------------------------------------------ */
 
 enum { MOST_PARTS = 64 };
 
@@ -184,7 +184,7 @@ tsr_tensor *tsr_concat(tsr_tensor *const *parts, int count, int axis)
     return tsr_end(n);
 }
 
-/* ---- slice, split ---------------------------------------------------------------------------------------------------- */
+/* ---- slice, split ------------------------------------------------------------------------------------------------ */
 
 static void slice_backward(tsr_node *n)
 {
@@ -233,7 +233,7 @@ bool tsr_split(tsr_tensor *x, int axis, int count, tsr_tensor **parts)
     return ctx && !tsr_error(ctx);
 }
 
-/* ---- expand ---------------------------------------------------------------------------------------------------------- */
+/* ---- expand ------------------------------------------------------------------------------------------------------ */
 
 /* What was repeated is added up. */
 static void expand_backward(tsr_node *n)
@@ -278,7 +278,7 @@ tsr_tensor *tsr_expand(tsr_tensor *x, tsr_shape shape)
     return tsr_end(n);
 }
 
-/* ---- flip ------------------------------------------------------------------------------------------------------------ */
+/* ---- flip -------------------------------------------------------------------------------------------------------- */
 
 static void reverse(tsr_context *ctx, tsr_shape shape, int axis, const tsr_real *x, tsr_real *y)
 {
@@ -317,7 +317,7 @@ tsr_tensor *tsr_flip(tsr_tensor *x, int axis)
     return tsr_end(n);
 }
 
-/* ---- gather_rows ----------------------------------------------------------------------------------------------------- */
+/* ---- gather_rows ------------------------------------------------------------------------------------------------- */
 
 typedef struct rows_job {
     int64_t rows, width, count; /* of the table; how many indices */

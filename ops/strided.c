@@ -13,7 +13,7 @@ void tsr_strides_of(tsr_shape shape, int64_t *strides)
     }
 }
 
-/* ---- one box ------------------------------------------------------------------------------------------------------- */
+/* ---- one box ----------------------------------------------------------------------------------------------------- */
 
 /* Work is handed out in patches of two axes: the last one (the columns), along which `to` is contiguous as a rule, and
  * the one along which `from` is; where that is the same axis, the last but one. In the first case a patch is turned in
@@ -176,7 +176,7 @@ void tsr_copy_strided(tsr_context *ctx, const tsr_strided *box, tsr_real *to, co
     tsr_parallel(ctx, units, tsr_grain((double)values), copy_body, &job);
 }
 
-/* ---- parts of a tensor --------------------------------------------------------------------------------------------- */
+/* ---- parts of a tensor ------------------------------------------------------------------------------------------- */
 
 /* Distances within the whole and within the part; returns where in the whole the part begins. */
 static int64_t place_of(const tsr_region *region, int64_t *whole, int64_t *part)

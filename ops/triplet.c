@@ -7,7 +7,7 @@
 
 #include <math.h>
 
-/* ---- all distances ------------------------------------------------------------------------------------------------------ */
+/* ---- all distances ----------------------------------------------------------------------------------------------- */
 
 enum { BLOCK = 32 };
 
@@ -63,7 +63,7 @@ static void find_distances(tsr_node *n, const tsr_real *x, int64_t rows, int64_t
     tsr_count_work(n, (double)rows * (double)rows * (double)width / 2);
 }
 
-/* ---- mining -------------------------------------------------------------------------------------------------------------- */
+/* ---- mining ------------------------------------------------------------------------------------------------------ */
 
 /* What the triplets of one anchor add up to. */
 typedef struct anchor_sums {
@@ -269,7 +269,7 @@ static anchor_sums add_up(const anchor_sums *sums, int64_t anchors)
     return all;
 }
 
-/* ---- what both losses do ------------------------------------------------------------------------------------------------- */
+/* ---- what both losses do ----------------------------------------------------------------------------------------- */
 
 typedef struct triplet_saved {
     double share;      /* of a triplet in the loss */
@@ -303,7 +303,7 @@ static double settle(const tsr_triplet_options *options, const anchor_sums *all,
     return isfinite(distances) ? share : NAN;
 }
 
-/* ---- mined triplets ------------------------------------------------------------------------------------------------------ */
+/* ---- mined triplets ---------------------------------------------------------------------------------------------- */
 
 enum { COLUMNS = 64 };
 
@@ -405,7 +405,7 @@ tsr_tensor *tsr_triplet_loss(tsr_tensor *embeddings, tsr_tensor *labels, const t
     return tsr_end(n);
 }
 
-/* ---- given triplets ------------------------------------------------------------------------------------------------------ */
+/* ---- given triplets ---------------------------------------------------------------------------------------------- */
 
 typedef struct given_job {
     const tsr_real *x, *triplets, *active;

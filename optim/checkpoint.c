@@ -140,7 +140,7 @@ bool tsr_checkpoint_save(tsr_model *m, tsr_optimizer *opt, const char *path)
     return done;
 }
 
-/* ---- loading ---------------------------------------------------------------------------------------------------------- */
+/* ---- loading ----------------------------------------------------------------------------------------------------- */
 
 /* The optimizer's tensors wait for their parameters' slots. */
 static bool read_states(tsr_optimizer *opt, tsr_archive *archive)

@@ -101,7 +101,7 @@ static bool make_vectors(tsr_optimizer *opt, int64_t size)
     return false;
 }
 
-/* ---- the model as one vector ----------------------------------------------------------------------------------------- */
+/* ---- the model as one vector ------------------------------------------------------------------------------------- */
 
 static tsr_tensor *trained(const tsr_model *m, int i)
 {
@@ -169,7 +169,7 @@ static double evaluate(tsr_optimizer *opt, evaluation *e, tsr_real *gradient)
     return loss;
 }
 
-/* ---- arithmetic -------------------------------------------------------------------------------------------------------- */
+/* ---- arithmetic -------------------------------------------------------------------------------------------------- */
 
 static double dot(const tsr_optimizer *opt, const tsr_real *a, const tsr_real *b)
 {
@@ -207,7 +207,7 @@ static int work_index(const tsr_optimizer *opt, int i)
     return PAIRS + 2 * opt->lbfgs->history + i;
 }
 
-/* ---- the line search ----------------------------------------------------------------------------------------------------- */
+/* ---- the line search --------------------------------------------------------------------------------------------- */
 
 typedef struct point { /* on the line: position, loss, slope, and the work vector that holds its gradient */
     double t, f, slope;
@@ -346,7 +346,7 @@ static double line_search(tsr_optimizer *opt, evaluation *e, double f, double sl
     return bracket[low].f;
 }
 
-/* ---- the step -------------------------------------------------------------------------------------------------------------- */
+/* ---- the step ---------------------------------------------------------------------------------------------------- */
 
 /* Adds the pair (s, y) of the last move, dropping the oldest where the history is full. */
 static void remember(tsr_optimizer *opt)
@@ -439,7 +439,7 @@ double tsr_step_closure(tsr_optimizer *opt, tsr_closure closure, void *user)
     return opt->ctx->failed ? NAN : loss;
 }
 
-/* ---- checkpoints ------------------------------------------------------------------------------------------------------------ */
+/* ---- checkpoints ------------------------------------------------------------------------------------------------- */
 
 int tsr_lbfgs_vector_count(const tsr_optimizer *opt)
 {

@@ -80,14 +80,14 @@ typedef struct tsr_group_options {
 } tsr_group_options;
 void tsr_group(tsr_optimizer *opt, const char *prefix, const tsr_group_options *options);
 
-/* ---- clipping: before the step ---------------------------------------------------------------------------------------- */
+/* ---- clipping: before the step ----------------------------------------------------------------------------------- */
 
 /* Scales all gradients of the model so that their joint 2-norm is at most `most`. Returns the norm before. */
 double tsr_clip_norm(tsr_model *m, double most);
 /* Limits every element of the gradients to [-most, most]. */
 void tsr_clip_value(tsr_model *m, double most);
 
-/* ---- schedules: the learning rate at a step, from the base rate. Nothing to save: they depend on the step alone -------- */
+/* ---- schedules: the learning rate at a step, from the base rate. Nothing to save: they depend on the step alone -- */
 
 double tsr_lr_step(double lr, int64_t step, int64_t every, double gamma);
 double tsr_lr_multi_step(double lr, int64_t step, const int64_t *milestones, int count, double gamma);
@@ -110,7 +110,7 @@ typedef struct tsr_plateau {
 } tsr_plateau;
 double tsr_plateau_update(tsr_plateau *plateau, double lr, double metric);
 
-/* ---- files ---------------------------------------------------------------------------------------------------------------- */
+/* ---- files ------------------------------------------------------------------------------------------------------- */
 
 /* A checkpoint is one safetensors file that holds the model (its tensors readable as any weight file), the optimizer's
  * state, the learning rate and the step count, besides what tsr_set_text has put there. Loading into a model and an

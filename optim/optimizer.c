@@ -69,7 +69,7 @@ void tsr_set_learning_rate(tsr_optimizer *opt, double lr)
     else tsr_fail(opt->ctx, "%s: lr = %g; it must be a number of at least 0", opt->rule->name, lr);
 }
 
-/* ---- groups and slots ------------------------------------------------------------------------------------------------ */
+/* ---- groups and slots -------------------------------------------------------------------------------------------- */
 
 static void apply_groups(const tsr_optimizer *opt, tsr_slot *slot)
 {
@@ -156,7 +156,7 @@ bool tsr_optimizer_catch_up(tsr_optimizer *opt)
     return true;
 }
 
-/* ---- the step ---------------------------------------------------------------------------------------------------------- */
+/* ---- the step ---------------------------------------------------------------------------------------------------- */
 
 /* Works on values [begin, end) of what has the i-th gradient; false: something is wrong with them. */
 typedef bool (*values_body)(void *user, int i, int64_t begin, int64_t end);
@@ -299,7 +299,7 @@ bool tsr_step(tsr_optimizer *opt)
     return true;
 }
 
-/* ---- clipping ------------------------------------------------------------------------------------------------------------ */
+/* ---- clipping ---------------------------------------------------------------------------------------------------- */
 
 typedef struct clip_job {
     const tsr_model *m;

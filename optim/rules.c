@@ -104,7 +104,7 @@ static const tsr_update_rule rmsprop = {"rmsprop", 2, {"square_avg", "momentum_b
 static const tsr_update_rule adam = {"adam", 2, {"exp_avg", "exp_avg_sq"}, adam_update};
 static const tsr_update_rule adamw = {"adamw", 2, {"exp_avg", "exp_avg_sq"}, adamw_update};
 
-/* ---- making them -------------------------------------------------------------------------------------------------- */
+/* ---- making them ------------------------------------------------------------------------------------------------- */
 
 /* Rejects NaN and what lies outside [0, below). */
 static bool in_range(tsr_model *m, const char *rule, const char *what, double value, double below)

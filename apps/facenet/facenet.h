@@ -7,7 +7,7 @@
 
 enum { EMBEDDING = 128 }; /* Schroff et al. 2015, section 5.3 */
 
-/* ---- net.c ------------------------------------------------------------------------------------------------------------ */
+/* ---- net.c ------------------------------------------------------------------------------------------------------- */
 
 /* The small net: x [N, S, S, C] whitened pictures -> [N, 128] of length 1. */
 tsr_tensor *net_small(tsr_model *m, tsr_tensor *x);
@@ -29,7 +29,7 @@ bool net_embed(tsr_model *m, const pictures *set, tsr_real *out, app_error *erro
 tsr_tensor *net_batch(tsr_context *ctx, const pictures *set, const int *numbers, int count, const augmentation *how,
                       int64_t step);
 
-/* ---- the verbs: exit status ---------------------------------------------------------------------------------------------- */
+/* ---- the verbs: exit status -------------------------------------------------------------------------------------- */
 
 int facenet_train(int count, char **arguments);
 int facenet_eval(int count, char **arguments);

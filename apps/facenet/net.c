@@ -12,7 +12,7 @@ tsr_tensor *net_small(tsr_model *m, tsr_tensor *x)
     return small_embed(m, x, EMBEDDING);
 }
 
-/* ---- the description in the file ------------------------------------------------------------------------------------- */
+/* ---- the description in the file --------------------------------------------------------------------------------- */
 
 void net_describe(tsr_model *m, net_input input)
 {
@@ -41,7 +41,7 @@ bool net_read_description(const tsr_model *m, const char *path, net_input *input
     return true;
 }
 
-/* ---- pictures in ------------------------------------------------------------------------------------------------------ */
+/* ---- pictures in ------------------------------------------------------------------------------------------------- */
 
 tsr_tensor *net_batch(tsr_context *ctx, const pictures *set, const int *numbers, int count, const augmentation *how,
                       int64_t step)

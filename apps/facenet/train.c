@@ -24,31 +24,44 @@ typedef struct train_options {
 static int parse(train_options *o, int count, char **arguments)
 {
     const option options[] = {
-        {"data", OPTION_TEXT, &o->data, "a folder per person in this folder, or a list of lines \"path<TAB>name\"; without it: built-in faces", "DIR|LIST", 0, 0, NULL},
-        {"names", OPTION_TEXT, &o->names, "take only the people in this list, in the layout of LFW's people.txt", "FILE", 0, 0, NULL},
-        {"strict", OPTION_FLAG, &o->strict, "stop at a picture that cannot be read; else such are named and skipped", NULL, 0, 0, NULL},
-        {"cache-mb", OPTION_INT, &o->cache_mb, "memory for pictures; what does not fit is decoded again each time; changes no result", "N", 0, 1e6, NULL},
-        {"people", OPTION_INT, &o->people, "train on the first N people in name order; 0: all (built-in: 1000)", "N", 0, 1e6, NULL},
+        {"data", OPTION_TEXT, &o->data,
+         "a folder per person in this folder, or a list of lines \"path<TAB>name\"; without it: built-in faces", "DIR|LIST", 0, 0, NULL},
+        {"names", OPTION_TEXT, &o->names,
+         "take only the people in this list, in the layout of LFW's people.txt", "FILE", 0, 0, NULL},
+        {"strict", OPTION_FLAG, &o->strict,
+         "stop at a picture that cannot be read; else such are named and skipped", NULL, 0, 0, NULL},
+        {"cache-mb", OPTION_INT, &o->cache_mb,
+         "memory for pictures; what does not fit is decoded again each time; changes no result", "N", 0, 1e6, NULL},
+        {"people", OPTION_INT, &o->people,
+         "train on the first N people in name order; 0: all (built-in: 1000)", "N", 0, 1e6, NULL},
         {"skip-people", OPTION_INT, &o->skip, "leave out the first N people in name order", "N", 0, 1e6, NULL},
         {"pictures", OPTION_INT, &o->pictures, "pictures of each built-in person", "N", 2, 1000, NULL},
         {"size", OPTION_INT, &o->size, "side of the square that the net sees, pixels", "N", 16, 256, NULL},
         {"grey", OPTION_FLAG, &o->grey, "see no colours", NULL, 0, 0, NULL},
         {"part", OPTION_DOUBLE, &o->part, "of the middle of each picture that is taken; 0: all", "X", 0, 1, NULL},
-        {"landmarks", OPTION_TEXT, &o->landmarks, "align faces by these points: lines of a picture and x y of both eyes, or of eyes, nose and corners of the mouth", "FILE", 0, 0, NULL},
-        {"steps", OPTION_INT, &o->steps, "batches to train on; 0: 300 on a folder, 800 on the built-in faces", "N", 0, 1e9, NULL},
+        {"landmarks", OPTION_TEXT, &o->landmarks,
+         "align faces by these points: lines of a picture and x y of both eyes, or of eyes, nose and corners of the mouth", "FILE", 0, 0, NULL},
+        {"steps", OPTION_INT, &o->steps,
+         "batches to train on; 0: 300 on a folder, 800 on the built-in faces", "N", 0, 1e9, NULL},
         {"batch-people", OPTION_INT, &o->per_batch, "people in a batch", "N", 2, 4096, NULL},
         {"batch-pictures", OPTION_INT, &o->per_person, "pictures of each of them", "N", 2, 4096, NULL},
         {"margin", OPTION_DOUBLE, &o->margin, "between squared distances of same and different", "X", 1e-6, 4, NULL},
-        {"mining", OPTION_TEXT, &o->mining, "which triplets of a batch are learnt from", "KIND", 0, 0, "semi-hard|hardest|all|random"},
-        {"lr", OPTION_DOUBLE, &o->lr, "learning rate (AdamW); rises over 20 steps, then falls to 0 along a cosine", "X", 0, 1e3, NULL},
+        {"mining", OPTION_TEXT, &o->mining,
+         "which triplets of a batch are learnt from", "KIND", 0, 0, "semi-hard|hardest|all|random"},
+        {"lr", OPTION_DOUBLE, &o->lr,
+         "learning rate (AdamW); rises over 20 steps, then falls to 0 along a cosine", "X", 0, 1e3, NULL},
         {"weight-decay", OPTION_DOUBLE, &o->weight_decay, "of AdamW", "X", 0, 1e3, NULL},
-        {"vary", OPTION_DOUBLE, &o->vary, "how much pictures are shifted, turned, scaled in training; 0: not", "X", 0, 5, NULL},
-        {"jitter", OPTION_DOUBLE, &o->jitter, "how much light, colour, sharpness and noise are varied in training", "X", 0, 2, NULL},
-        {"erase", OPTION_DOUBLE, &o->erase, "how many pictures lose a rectangle in training: a share from 0 to 1", "X", 0, 1, NULL},
+        {"vary", OPTION_DOUBLE, &o->vary,
+         "how much pictures are shifted, turned, scaled in training; 0: not", "X", 0, 5, NULL},
+        {"jitter", OPTION_DOUBLE, &o->jitter,
+         "how much light, colour, sharpness and noise are varied in training", "X", 0, 2, NULL},
+        {"erase", OPTION_DOUBLE, &o->erase,
+         "how many pictures lose a rectangle in training: a share from 0 to 1", "X", 0, 1, NULL},
         {"no-flip", OPTION_FLAG, &o->no_flip, "do not mirror every other picture in training", NULL, 0, 0, NULL},
         {"seed", OPTION_UINT64, &o->seed, "of everything random", "N", 0, 0, NULL},
         {"threads", OPTION_INT, &o->threads, "0: all; changes no result", "N", 0, 1024, NULL},
-        {"out", OPTION_TEXT, &o->out, "folder for model.safetensors, train.csv, loss.png, faces.png", "DIR", 0, 0, NULL},
+        {"out", OPTION_TEXT, &o->out,
+         "folder for model.safetensors, train.csv, loss.png, faces.png", "DIR", 0, 0, NULL},
     };
     command c = {.program = "facenet", .verb = "train", .summary = "Trains an embedding net by triplets, from scratch.",
                  .options = options, .option_count = (int)(sizeof options / sizeof *options)};
@@ -64,7 +77,7 @@ static tsr_mining mining_of(const char *name)
     return TSR_SEMI_HARD;
 }
 
-/* ---- pictures for people ------------------------------------------------------------------------------------------------ */
+/* ---- pictures for people ----------------------------------------------------------------------------------------- */
 
 /* The first pictures of the first people, a row each. */
 static bool draw_faces(const pictures *set, const char *path, app_error *error)
@@ -132,7 +145,7 @@ static bool draw_curves(const history *h, const char *path, app_error *error)
     return done;
 }
 
-/* ---- the run ------------------------------------------------------------------------------------------------------------- */
+/* ---- the run ----------------------------------------------------------------------------------------------------- */
 
 static bool in_folder(char *room, size_t bytes, const char *folder, const char *name, app_error *error)
 {

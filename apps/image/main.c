@@ -74,7 +74,8 @@ static int run_convert(int count, char **arguments)
     convert_options o = {0};
     const option options[] = {
         {"size", OPTION_TEXT, &o.size, "resize (Lanczos)", "WIDTHxHEIGHT", 0, 0, NULL},
-        {"crop", OPTION_FLAG, &o.crop, "with --size: the middle part of that shape, instead of stretching", NULL, 0, 0, NULL},
+        {"crop", OPTION_FLAG, &o.crop,
+         "with --size: the middle part of that shape, instead of stretching", NULL, 0, 0, NULL},
         {"grey", OPTION_FLAG, &o.grey, "to grey", NULL, 0, 0, NULL},
     };
     command c = {.program = "image", .verb = "convert", .operands = "IN OUT", .fewest = 2, .most = 2,

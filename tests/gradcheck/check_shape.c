@@ -10,7 +10,7 @@ static void check(tsr_context *ctx, tsr_function fn, tsr_shape input)
     gradcheck_case(ctx, fn, 1, (tsr_tensor *[]){gradcheck_normal(ctx, input)});
 }
 
-/* ---- reshape, permute, transpose ---------------------------------------------------------------------------------- */
+/* ---- reshape, permute, transpose --------------------------------------------------------------------------------- */
 
 static tsr_tensor *reshape(tsr_tensor *const *in) { return tsr_reshape(in[0], shape); }
 static tsr_tensor *reshape_used_twice(tsr_tensor *const *in)
@@ -57,7 +57,7 @@ GRADCHECK(transpose)
     check(ctx, transpose, TSR_SHAPE(2, 3));
 }
 
-/* ---- concat, slice, split ------------------------------------------------------------------------------------------ */
+/* ---- concat, slice, split ---------------------------------------------------------------------------------------- */
 
 static tsr_tensor *concat_three(tsr_tensor *const *in) { return tsr_concat(in, 3, axes[0]); }
 static tsr_tensor *concat_same(tsr_tensor *const *in)
@@ -113,7 +113,7 @@ GRADCHECK(split)
     check(ctx, split, TSR_SHAPE(3, 2, 2));
 }
 
-/* ---- expand, flip, gather_rows ------------------------------------------------------------------------------------- */
+/* ---- expand, flip, gather_rows ----------------------------------------------------------------------------------- */
 
 static tsr_tensor *expand(tsr_tensor *const *in) { return tsr_expand(in[0], shape); }
 
@@ -157,7 +157,7 @@ GRADCHECK(gather_rows)
     check(ctx, gather_rows, TSR_SHAPE(4, 2));
 }
 
-/* ---- pad, upsample ------------------------------------------------------------------------------------------------- */
+/* ---- pad, upsample ----------------------------------------------------------------------------------------------- */
 
 static tsr_pad_options padding;
 static tsr_tensor *pad(tsr_tensor *const *in) { return tsr_pad(in[0], &padding); }

@@ -69,7 +69,7 @@ TEST(known_adam_weight_decay) { follow("adam_decay", adam_decay, 1); }
 TEST(known_adamw) { follow("adamw", adamw, 1); }
 TEST(known_adamw_weight_decay) { follow("adamw_decay", adamw_decay, 1); }
 
-/* ---- L-BFGS ----------------------------------------------------------------------------------------------------------- */
+/* ---- L-BFGS ------------------------------------------------------------------------------------------------------ */
 
 /* sum 100 (x[i+1] - x[i]^2)^2 + (1 - x[i])^2 */
 static double rosenbrock(void *user)
@@ -109,7 +109,7 @@ TEST_DOUBLE(known_lbfgs_short_history)
 }
 TEST_DOUBLE(known_lbfgs_many_iterations_a_step) { descend("lbfgs_long", &(tsr_lbfgs_options){.history = 5}); }
 
-/* ---- schedules and clipping --------------------------------------------------------------------------------------------- */
+/* ---- schedules and clipping -------------------------------------------------------------------------------------- */
 
 static void scheduled(const char *name, double (*rate)(int64_t step))
 {

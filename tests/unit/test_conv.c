@@ -131,7 +131,7 @@ TEST(conv_and_linear_with_relu_let_a_nan_through)
     tsr_close(ctx);
 }
 
-/* ---- slow loops --------------------------------------------------------------------------------------------------------- */
+/* ---- slow loops -------------------------------------------------------------------------------------------------- */
 
 typedef struct plain_conv { /* two spatial axes, by definition */
     int64_t n, h, w, in, out, kh, kw, groups;

@@ -326,7 +326,7 @@ TEST(kernels_are_listed_from_plain_to_the_one_chosen)
     }
 }
 
-/* ---- convolutions ------------------------------------------------------------------------------------------------- */
+/* ---- convolutions ------------------------------------------------------------------------------------------------ */
 
 /* A gathered tile of so many vectors against sums in double; false where one is wrong. */
 static bool gathers_as_defined(const tsr_kernels *k, int vectors, bool all)

@@ -17,7 +17,7 @@ static double gradient_at(tsr_tensor *loss, tsr_tensor *x, int64_t i)
     return tsr_backward(loss) && tsr_grad(x) ? (double)tsr_data(tsr_grad(x))[i] : NAN;
 }
 
-/* ---- ends of the number range ------------------------------------------------------------------------------------------ */
+/* ---- ends of the number range ------------------------------------------------------------------------------------ */
 
 TEST(bce_with_logits_is_exact_and_finite_for_any_logit)
 {
@@ -85,7 +85,7 @@ TEST(losses_let_nan_through)
     CHECK(tsr_close(ctx) == 0);
 }
 
-/* ---- nothing to add up ------------------------------------------------------------------------------------------------- */
+/* ---- nothing to add up ------------------------------------------------------------------------------------------- */
 
 TEST(cross_entropy_of_no_rows_that_count_is_0_with_gradient_0)
 {
@@ -109,7 +109,7 @@ TEST(losses_of_nothing_have_a_sum_of_0)
     CHECK(tsr_close(ctx) == 0);
 }
 
-/* ---- messages ---------------------------------------------------------------------------------------------------------- */
+/* ---- messages ---------------------------------------------------------------------------------------------------- */
 
 #define REJECTS(call, part)                                                                                            \
     do {                                                                                                               \
@@ -152,7 +152,7 @@ TEST(cross_entropy_names_the_row_and_the_target_that_is_wrong)
     CHECK(tsr_close(ctx) == 0);
 }
 
-/* ---- threads ----------------------------------------------------------------------------------------------------------- */
+/* ---- threads ----------------------------------------------------------------------------------------------------- */
 
 enum { ROWS = 300, CLASSES = 331, LOSSES = 7 };
 

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- learning XOR, whole ---------------------------------------------------------------------------------------------- */
+/* ---- learning XOR, whole ----------------------------------------------------------------------------------------- */
 
 static tsr_tensor *mlp(tsr_model *m, tsr_tensor *x)
 {
@@ -57,7 +57,7 @@ TEST(program_with_a_shape_mistake_gets_one_sentence)
     CHECK_EQUAL(tsr_close(ctx), 1);
 }
 
-/* ---- the heart of FaceNet ------------------------------------------------------------------------------------------------ */
+/* ---- the heart of FaceNet ---------------------------------------------------------------------------------------- */
 
 static tsr_tensor *embed(tsr_model *m, tsr_tensor *x)
 {
@@ -100,7 +100,7 @@ TEST(program_facenet_pulls_together_and_pushes_apart)
     tsr_close(ctx);
 }
 
-/* ---- the heart of DeepFace ------------------------------------------------------------------------------------------------ */
+/* ---- the heart of DeepFace --------------------------------------------------------------------------------------- */
 
 TEST(program_deepface_tells_same_from_different)
 {
@@ -127,7 +127,7 @@ TEST(program_deepface_tells_same_from_different)
     tsr_close(ctx);
 }
 
-/* ---- the heart of Gatys ------------------------------------------------------------------------------------------------------ */
+/* ---- the heart of Gatys ------------------------------------------------------------------------------------------ */
 
 typedef struct painting {
     tsr_context *ctx;
@@ -170,7 +170,7 @@ TEST(program_gatys_moves_the_image_and_nothing_else)
     tsr_close(ctx);
 }
 
-/* ---- what holds for every program ---------------------------------------------------------------------------------------------- */
+/* ---- what holds for every program -------------------------------------------------------------------------------- */
 
 /* A small training run; its model's bytes. */
 static void train(int threads, const char *path)

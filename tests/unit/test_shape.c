@@ -32,7 +32,7 @@ static bool values_are(const tsr_tensor *t, int64_t count, const tsr_real *value
 #define VALUES_ARE(t, ...)                                                                                             \
     values_are(t, (int64_t)(sizeof((tsr_real[]){__VA_ARGS__}) / sizeof(tsr_real)), (tsr_real[]){__VA_ARGS__})
 
-/* ---- views ------------------------------------------------------------------------------------------------------------- */
+/* ---- views ------------------------------------------------------------------------------------------------------- */
 
 TEST(reshape_is_a_view_and_its_gradient_too)
 {
@@ -74,7 +74,7 @@ TEST(reshape_refuses)
                   "reshape: to 9 axes, expected at most 8");
 }
 
-/* ---- permute, transpose ------------------------------------------------------------------------------------------------ */
+/* ---- permute, transpose ------------------------------------------------------------------------------------------ */
 
 /* Against the definition, for sizes on both sides of a tile and axes of length 1. */
 TEST(permute_is_right_across_tiles)
@@ -111,7 +111,7 @@ TEST(permute_and_transpose_refuse)
     CHECK_REFUSES(tsr_transpose(x, 0, 3), "transpose: axes 0 and 3 are not both in [2, 3, 4]");
 }
 
-/* ---- concat, slice, split ---------------------------------------------------------------------------------------------- */
+/* ---- concat, slice, split ---------------------------------------------------------------------------------------- */
 
 TEST(concat_of_most_parts_and_of_empty_ones)
 {
@@ -165,7 +165,7 @@ TEST(slice_and_split_refuse)
     tsr_close(ctx);
 }
 
-/* ---- expand, flip, gather_rows ----------------------------------------------------------------------------------------- */
+/* ---- expand, flip, gather_rows ----------------------------------------------------------------------------------- */
 
 TEST(expand_and_flip_refuse)
 {
@@ -221,7 +221,7 @@ TEST_FLOAT(gather_rows_refuses_tables_that_float_cannot_index)
                   "gather_rows: 16777217 places to choose from, expected at most 16777216");
 }
 
-/* ---- pad, upsample ----------------------------------------------------------------------------------------------------- */
+/* ---- pad, upsample ----------------------------------------------------------------------------------------------- */
 
 TEST(pad_around_nothing_and_by_nothing)
 {
@@ -286,7 +286,7 @@ TEST(upsample_keeps_infinity_to_itself)
     tsr_close(ctx);
 }
 
-/* ---- threads ----------------------------------------------------------------------------------------------------------- */
+/* ---- threads ----------------------------------------------------------------------------------------------------- */
 
 static tsr_tensor *gathered(tsr_tensor *x)
 {

@@ -20,7 +20,7 @@ static double loss_of(tsr_tensor *e, tsr_tensor *labels, tsr_mining mining, doub
                                                                        .reduction = TSR_REDUCE_SUM}));
 }
 
-/* ---- mining ------------------------------------------------------------------------------------------------------------ */
+/* ---- mining ------------------------------------------------------------------------------------------------------ */
 
 TEST(semi_hard_leaves_out_pairs_whose_negatives_are_nearer_or_beyond_the_margin)
 {
@@ -210,7 +210,7 @@ TEST(random_violator_draws_depend_on_seed_step_and_call_alone)
     CHECK_EQUAL(losses[0][0], losses[0][3]);
 }
 
-/* ---- edges ------------------------------------------------------------------------------------------------------------- */
+/* ---- edges ------------------------------------------------------------------------------------------------------- */
 
 TEST(triplet_losses_of_nothing_are_0_with_gradient_0)
 {
@@ -264,7 +264,7 @@ TEST(triplet_losses_let_nan_through)
     CHECK(tsr_close(ctx) == 0);
 }
 
-/* ---- messages ---------------------------------------------------------------------------------------------------------- */
+/* ---- messages ---------------------------------------------------------------------------------------------------- */
 
 #define REJECTS(call, part)                                                                                            \
     do {                                                                                                               \
@@ -291,7 +291,7 @@ TEST(triplet_losses_say_what_is_wrong)
     CHECK(tsr_close(ctx) == 0);
 }
 
-/* ---- threads, memory --------------------------------------------------------------------------------------------------- */
+/* ---- threads, memory --------------------------------------------------------------------------------------------- */
 
 enum { ROWS = 210, WIDTH = 70, VALUES = ROWS * WIDTH + 5 };
 
