@@ -85,6 +85,18 @@ typedef struct fetch_job {
     app_error *errors; /* [count], or NULL where all pictures are held */
 } fetch_job;
 
+static void to_input(const pictures *set, const unsigned char *pixels, const augmentation *how, tsr_rng rng, tsr_real *out)
+{
+    const double deviations[3] = {set->divisor, set->divisor, set->divisor};
+    if (set->divisor <= 0) {
+        picture_to_input(pixels, set->size, set->channels, how, rng, out);
+        return;
+    }
+    picture_vary(pixels, set->size, set->channels, how, rng, out);
+    picture_standardize(out, set->size * set->size * set->channels, set->channels, set->mean, deviations);
+    if (how) picture_erase(out, set->size, set->channels, how, rng);
+}
+
 static void fetch_one(const fetch_job *job, int64_t i)
 {
     const pictures *set = job->set;
@@ -98,9 +110,8 @@ static void fetch_one(const fetch_job *job, int64_t i)
     else if (!held) done = set->make(set, number, room, &job->errors[i]);
     else if (job->bytes) memcpy(room, held, bytes);
     if (done && job->values)
-        picture_to_input(held ? held : room, set->size, set->channels, job->how,
-                         (tsr_rng){job->rng.seed, tsr_substream(job->rng.stream, (uint64_t)i)},
-                         job->values + (size_t)i * bytes);
+        to_input(set, held ? held : room, job->how,
+                 (tsr_rng){job->rng.seed, tsr_substream(job->rng.stream, (uint64_t)i)}, job->values + (size_t)i * bytes);
     if (!job->bytes) free(room);
 }
 

@@ -20,6 +20,7 @@ typedef struct pictures {
     tsr_context *ctx;          /* its threads; must outlive the pictures */
     picture_maker make;
     const void *source;        /* the maker's; must stay */
+    double mean[3], divisor;   /* inputs of a net are (value - mean) / divisor; divisor 0: whitened */
     int *labels;               /* [count], who it is; those of opened pictures are 0 until the caller fills them in */
     int held;                  /* the first pictures stay in memory: */
     unsigned char *pixels;     /* [held, size, size, channels] */
@@ -42,7 +43,7 @@ void broken_pictures_free(broken_pictures *b);
 /* Copies pictures by number: [count, size, size, channels]. Fails where one that is not held can no longer be made. */
 bool pictures_fetch(const pictures *set, const int *numbers, int count, unsigned char *out, app_error *error);
 
-/* The same as inputs of a net (see picture_to_input), varied if `how` is not NULL: picture numbers[i] by
+/* The same as inputs of a net, varied if `how` is not NULL: picture numbers[i] by
  * substream i of the rng. */
 bool pictures_inputs(const pictures *set, const int *numbers, int count, const augmentation *how, tsr_rng rng,
                      tsr_real *out, app_error *error);

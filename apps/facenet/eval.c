@@ -14,6 +14,7 @@ typedef struct eval_options {
     const char *model, *data, *pairs, *out;
     const char *names, *landmarks;
     int skip, people, pictures, cache_mb, threads;
+    double part;
     bool strict;
 } eval_options;
 
@@ -25,6 +26,7 @@ static int parse(eval_options *o, int count, char **arguments)
          "a folder per person in this folder, or a list of lines \"path<TAB>name\"; without it: built-in faces of people held out", "DIR|LIST", 0, 0, NULL},
         {"names", OPTION_TEXT, &o->names,
          "take only the people in this list, in the layout of LFW's people.txt", "FILE", 0, 0, NULL},
+        {"part", OPTION_DOUBLE, &o->part, "of the middle of each picture that is taken; 0: as the model was trained", "X", 0, 1, NULL},
         {"landmarks", OPTION_TEXT, &o->landmarks,
          "for a model trained on aligned faces: the points, as for facenet train", "FILE", 0, 0, NULL},
         {"strict", OPTION_FLAG, &o->strict,
@@ -48,10 +50,10 @@ static int parse(eval_options *o, int count, char **arguments)
 }
 
 /* |a - b|^2 */
-static double embedding_distance(const tsr_real *a, const tsr_real *b)
+static double embedding_distance(const tsr_real *a, const tsr_real *b, int length)
 {
     double sum = 0;
-    for (int i = 0; i < EMBEDDING; i++) sum += (double)(a[i] - b[i]) * (double)(a[i] - b[i]);
+    for (int i = 0; i < length; i++) sum += (double)(a[i] - b[i]) * (double)(a[i] - b[i]);
     return sum;
 }
 
@@ -71,22 +73,16 @@ static bool draw_roc(const contender *contenders, int count, const char *folder,
     return done;
 }
 
-static bool open_model(tsr_model *m, const char *path, net_input *input, app_error *error)
+static bool measure_model(contender *out, tsr_model *m, int length, const pictures *set, const pairs *list,
+                          app_error *error)
 {
-    if (!tsr_model_load(m, path, NULL)) return app_fail(error, "%s", tsr_error(tsr_model_context(m)));
-    tsr_set_training(m, false);
-    return net_read_description(m, path, input, error);
-}
-
-static bool measure_model(contender *out, tsr_model *m, const pictures *set, const pairs *list, app_error *error)
-{
-    tsr_real *embeddings = malloc((size_t)set->count * EMBEDDING * sizeof *embeddings);
+    tsr_real *embeddings = malloc((size_t)set->count * (size_t)length * sizeof *embeddings);
     double *distances = malloc(((size_t)list->count + 1) * sizeof *distances);
     bool done = (embeddings && distances) || app_fail(error, "out of memory for %d embeddings", set->count);
     done = done && net_embed(m, set, embeddings, error);
     for (int i = 0; done && i < list->count; i++)
-        distances[i] = embedding_distance(embeddings + (ptrdiff_t)list->items[i].a * EMBEDDING,
-                                          embeddings + (ptrdiff_t)list->items[i].b * EMBEDDING);
+        distances[i] = embedding_distance(embeddings + (ptrdiff_t)list->items[i].a * length,
+                                          embeddings + (ptrdiff_t)list->items[i].b * length, length);
     done = done && contender_measure(out, list, distances, error);
     free(embeddings);
     free(distances);
@@ -105,16 +101,18 @@ static bool open_known(portraits *known, tsr_context *ctx, const eval_options *o
     return (o->data && o->skip == 0) || portraits_open(known, ctx, &request, error);
 }
 
-static bool measure_all(tsr_model *m, const eval_options *o, net_input input, contender *contenders, app_error *error)
+static bool measure_all(tsr_model *m, const eval_options *o, const face_view *view, contender *contenders, app_error *error)
 {
     tsr_context *ctx = tsr_model_context(m);
+    tsr_set_training(m, false);
     const portraits_request request = {.who = {o->data, o->names, o->skip, o->data || o->people ? o->people : 200},
-                                       .strict = o->strict, .cache_mb = o->cache_mb, .per_person = o->pictures, .held_out = true, .size = input.size, .channels = input.channels,
-                                       .landmarks = input.aligned ? o->landmarks : NULL, .part = input.part};
+                                       .strict = o->strict, .cache_mb = o->cache_mb, .per_person = o->pictures, .held_out = true, .size = view->form.size, .channels = view->form.channels,
+                                       .landmarks = view->aligned ? o->landmarks : NULL, .part = view->part};
     portraits set = {0}, known = {0};
     pairs list = {0};
     bool done = portraits_open(&set, ctx, &request, error);
     if (done) portraits_tell(&set, "facenet eval");
+    view_apply(view, &set.pictures);
     done = done && open_known(&known, ctx, o, &request, error);
     done = done && (o->pairs ? pairs_read(&list, o->pairs, &set.persons, error)
                              : pairs_generate(&list, set.pictures.labels, set.pictures.count, 300, 1, error));
@@ -126,7 +124,7 @@ static bool measure_all(tsr_model *m, const eval_options *o, net_input input, co
                 known.pictures.count ? "other people" : "the same people");
     done = done && contender_pixels(&contenders[0], &set.pictures, &list, error) &&
            contender_eigenfaces(&contenders[1], known.pictures.count ? &known.pictures : &set.pictures, &set.pictures, &list, error) &&
-           measure_model(&contenders[2], m, &set.pictures, &list, error);
+           measure_model(&contenders[2], m, view->form.embedding, &set.pictures, &list, error);
     pairs_free(&list);
     portraits_close(&known);
     portraits_close(&set);
@@ -140,14 +138,15 @@ int facenet_eval(int count, char **arguments)
     if (status != COMMAND_GO) return status;
     app_error error = {""};
     contender contenders[] = {{.name = "pixels"}, {.name = "eigenfaces"}, {.name = "model"}};
-    net_input input;
+    face_view view;
     tsr_context *ctx = tsr_open(&(tsr_options){.threads = o.threads});
     tsr_model *m = tsr_model_new(ctx);
     bool done = m || app_fail(&error, "out of memory");
-    done = done && open_model(m, o.model, &input, &error);
-    if (done && o.data && input.aligned && !o.landmarks)
+    done = done && view_open(m, o.model, &view, &error);
+    if (done && o.part > 0) view.part = o.part;
+    if (done && o.data && view.aligned && !o.landmarks)
         done = app_fail(&error, "%s was trained on faces aligned by landmarks: --landmarks FILE is needed", o.model);
-    done = done && measure_all(m, &o, input, contenders, &error) &&
+    done = done && measure_all(m, &o, &view, contenders, &error) &&
            draw_roc(contenders, 3, o.out, &error);
     for (int i = 0; i < 3; i++) {
         if (done) contender_print(&contenders[i]);

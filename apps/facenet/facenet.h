@@ -3,25 +3,25 @@
 #define TESSERA_APPS_FACENET_H
 
 #include "apps/common/loader.h"
-#include "tessera.h"
+#include "apps/facenet/nets.h"
 
-enum { EMBEDDING = 128 }; /* Schroff et al. 2015, section 5.3 */
+/* ---- net.c ----------------------------------------------------------------------------------------------------------- */
 
-/* ---- net.c ------------------------------------------------------------------------------------------------------- */
-
-/* The small net: x [N, S, S, C] whitened pictures -> [N, 128] of length 1. */
-tsr_tensor *net_small(tsr_model *m, tsr_tensor *x);
-
-/* What a model file says about the pictures it wants. */
-typedef struct net_input {
-    int size, channels;
+/* How a model sees faces: what its net takes, and which part of a picture. */
+typedef struct face_view {
+    face_form form;
     bool aligned; /* by landmarks; else */
     double part;  /* of the middle of a picture; 0: all */
-} net_input;
-void net_describe(tsr_model *m, net_input input);
-bool net_read_description(const tsr_model *m, const char *path, net_input *input, app_error *error);
+} face_view;
 
-/* Embeddings of all pictures, [count, 128], in batches, evaluating. */
+/* Puts it into the model's texts; reads weights and it from a file. */
+void view_describe(tsr_model *m, const face_view *view);
+bool view_open(tsr_model *m, const char *path, face_view *out, app_error *error);
+
+/* Makes inputs of pictures as the net takes them; they have the form's size and channels. */
+void view_apply(const face_view *view, pictures *set);
+
+/* Embeddings of all pictures, [count, form.embedding], in batches, evaluating. */
 bool net_embed(tsr_model *m, const pictures *set, tsr_real *out, app_error *error);
 
 /* Pictures by number as one tensor in the current scope; varied by the augmentation where there is one. A picture that

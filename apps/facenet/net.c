@@ -1,44 +1,38 @@
-/* The net that makes embeddings, and how pictures come into it. */
+/* How models see faces, and how pictures come into them. */
 #include "apps/facenet/facenet.h"
-
-#include "apps/facenet/nets.h"
 
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
-tsr_tensor *net_small(tsr_model *m, tsr_tensor *x)
-{
-    return small_embed(m, x, EMBEDDING);
-}
+/* ---- the view in the file -------------------------------------------------------------------------------------------- */
 
-/* ---- the description in the file --------------------------------------------------------------------------------- */
-
-void net_describe(tsr_model *m, net_input input)
+void view_describe(tsr_model *m, const face_view *view)
 {
     char text[48];
-    snprintf(text, sizeof text, "%dx%dx%d", input.size, input.size, input.channels);
-    tsr_set_text(m, "net", "facenet small");
-    tsr_set_text(m, "input", text);
-    snprintf(text, sizeof text, "%d/1000", (int)(1000 * input.part + 0.5));
-    tsr_set_text(m, "frame", input.aligned ? "landmarks" : text);
+    face_describe(m, &view->form);
+    snprintf(text, sizeof text, "%d/1000", (int)(1000 * view->part + 0.5));
+    tsr_set_text(m, "frame", view->aligned ? "landmarks" : text);
 }
 
-bool net_read_description(const tsr_model *m, const char *path, net_input *input, app_error *error)
+bool view_open(tsr_model *m, const char *path, face_view *out, app_error *error)
 {
-    const char *net = tsr_text_of(m, "net"), *text = tsr_text_of(m, "input");
-    const char *frame = tsr_text_of(m, "frame"); /* files of before may have none: all of the picture */
-    int height, part = 0;
-    if (!net || strcmp(net, "facenet small") != 0)
-        return app_fail(error, "%s: is no model of facenet (its net is \"%s\")", path, net ? net : "not named");
-    if (!text || sscanf(text, "%dx%dx%d", &height, &input->size, &input->channels) != 3 || height != input->size ||
-        input->size < 16 || input->size > 1024 || (input->channels != 1 && input->channels != 3))
-        return app_fail(error, "%s: its input \"%s\" is none that facenet knows", path, text ? text : "");
-    input->aligned = frame && strcmp(frame, "landmarks") == 0;
-    if (frame && !input->aligned && (sscanf(frame, "%d/1000", &part) != 1 || part < 0 || part > 1000))
+    int part = 0;
+    *out = (face_view){0};
+    if (!face_open(m, path, &out->form, error)) return false;
+    const char *frame = tsr_text_of(m, "frame"); /* weights from elsewhere have none: all of the picture */
+    out->aligned = frame && strcmp(frame, "landmarks") == 0;
+    if (frame && !out->aligned && (sscanf(frame, "%d/1000", &part) != 1 || part < 0 || part > 1000))
         return app_fail(error, "%s: its frame \"%s\" is none that facenet knows", path, frame);
-    input->part = part / 1000.0;
+    out->part = part / 1000.0;
     return true;
+}
+
+void view_apply(const face_view *view, pictures *set)
+{
+    const face_net *net = view->form.net;
+    memcpy(set->mean, net->mean, sizeof set->mean);
+    set->divisor = net->divisor;
 }
 
 /* ---- pictures in ------------------------------------------------------------------------------------------------- */
@@ -66,8 +60,8 @@ bool net_embed(tsr_model *m, const pictures *set, tsr_real *out, app_error *erro
                 numbers[count] = first + count;
                 count++;
             }
-            const tsr_tensor *e = net_small(m, net_batch(ctx, set, numbers, count, NULL, 0));
-            tsr_copy_out(e, out + (ptrdiff_t)first * EMBEDDING, (int64_t)count * EMBEDDING);
+            const tsr_tensor *e = face_embed(m, net_batch(ctx, set, numbers, count, NULL, 0));
+            tsr_copy_out(e, out + first * tsr_size(e) / count, tsr_size(e));
         }
     tsr_set_training(m, training);
     return !tsr_error(ctx) || app_fail(error, "%s", tsr_error(ctx));

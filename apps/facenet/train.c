@@ -14,8 +14,8 @@
 #include <string.h>
 
 typedef struct train_options {
-    const char *data, *names, *landmarks, *out, *mining;
-    int skip, people, pictures, size, cache_mb, per_batch, per_person, steps, threads;
+    const char *data, *names, *landmarks, *net, *from, *out, *mining;
+    int skip, people, pictures, size, embedding, cache_mb, per_batch, per_person, steps, threads;
     bool strict, grey, no_flip;
     double part, margin, lr, weight_decay, vary, jitter, erase;
     uint64_t seed;
@@ -36,7 +36,10 @@ static int parse(train_options *o, int count, char **arguments)
          "train on the first N people in name order; 0: all (built-in: 1000)", "N", 0, 1e6, NULL},
         {"skip-people", OPTION_INT, &o->skip, "leave out the first N people in name order", "N", 0, 1e6, NULL},
         {"pictures", OPTION_INT, &o->pictures, "pictures of each built-in person", "N", 2, 1000, NULL},
-        {"size", OPTION_INT, &o->size, "side of the square that the net sees, pixels", "N", 16, 256, NULL},
+        {"net", OPTION_TEXT, &o->net, "which net: see facenet summary", "NAME", 0, 0, NULL},
+        {"embedding", OPTION_INT, &o->embedding, "length of the embeddings; 0: the net's own", "N", 0, 65536, NULL},
+        {"from", OPTION_TEXT, &o->from, "go on from this model's net and weights", "FILE", 0, 0, NULL},
+        {"size", OPTION_INT, &o->size, "side of the square that the net sees, pixels; 0: the net's own", "N", 0, 1024, NULL},
         {"grey", OPTION_FLAG, &o->grey, "see no colours", NULL, 0, 0, NULL},
         {"part", OPTION_DOUBLE, &o->part, "of the middle of each picture that is taken; 0: all", "X", 0, 1, NULL},
         {"landmarks", OPTION_TEXT, &o->landmarks,
@@ -210,7 +213,7 @@ static void history_close(history *h)
     free(h->negative);
 }
 
-static bool train_on(const train_options *o, tsr_context *ctx, const pictures *set, app_error *error)
+static bool train_on(const train_options *o, tsr_model *m, const pictures *set, app_error *error)
 {
     static const char *const columns[] = {"step", "loss", "triplets", "active", "positive", "negative", "lr"};
     const training_settings settings = {
@@ -224,7 +227,7 @@ static bool train_on(const train_options *o, tsr_context *ctx, const pictures *s
     if (!in_folder(log_path, sizeof log_path, o->out, "train.csv", error)) return false;
     if (!in_folder(chart_path, sizeof chart_path, o->out, "loss.png", error)) return false;
     if (!in_folder(sheet_path, sizeof sheet_path, o->out, "faces.png", error)) return false;
-    tsr_model *m = tsr_model_new(ctx);
+    tsr_context *ctx = tsr_model_context(m);
     training t = {0};
     history h = {0};
     csv_log log = {0};
@@ -235,7 +238,6 @@ static bool train_on(const train_options *o, tsr_context *ctx, const pictures *s
                 t.sampler.people, o->per_batch);
     done = done && run_steps(&t, &h, &log, error);
     done = csv_close(&log, error) && done;
-    net_describe(m, (net_input){set->size, set->channels, o->landmarks != NULL, o->part});
     if (done && !tsr_model_save(m, model_path)) done = app_fail(error, "%s", tsr_error(ctx));
     done = done && draw_curves(&h, chart_path, error);
     if (done) printf("model: %s parameters=%lld steps=%d\n", model_path, (long long)tsr_parameter_count(m), o->steps);
@@ -244,9 +246,26 @@ static bool train_on(const train_options *o, tsr_context *ctx, const pictures *s
     return done;
 }
 
+/* Of a new model, or of the one to go on from. */
+static bool make_view(face_view *out, tsr_model *m, const train_options *o, app_error *error)
+{
+    *out = (face_view){0};
+    if (o->from) {
+        if (!view_open(m, o->from, out, error)) return false;
+    } else {
+        const face_net *net = face_net_find(o->net, error);
+        const face_form wanted = {.size = o->size, .channels = o->grey ? 1 : 3, .embedding = o->embedding};
+        if (!net || !face_form_of(&out->form, net, &wanted, error)) return false;
+    }
+    out->aligned = o->landmarks != NULL;
+    out->part = o->part;
+    view_describe(m, out);
+    return true;
+}
+
 int facenet_train(int count, char **arguments)
 {
-    train_options o = {.out = "out", .mining = "semi-hard", .pictures = 12, .size = 48, .cache_mb = 2048, .per_batch = 32, .per_person = 4,
+    train_options o = {.out = "out", .net = "small", .mining = "semi-hard", .pictures = 12, .cache_mb = 2048, .per_batch = 32, .per_person = 4,
                        .margin = 0.2, .lr = 0.003, .weight_decay = 0.01, .vary = 1, .seed = 1};
     const int status = parse(&o, count, arguments);
     if (status != COMMAND_GO) return status;
@@ -257,17 +276,21 @@ int facenet_train(int count, char **arguments)
     app_error error = {""};
     o.part = (int)(1000 * o.part + 0.5) / 1000.0; /* what the model's file keeps of it */
     tsr_context *ctx = tsr_open(&(tsr_options){.seed = o.seed, .threads = o.threads});
+    tsr_model *m = tsr_model_new(ctx);
     portraits data = {0};
+    face_view view = {0};
     if (o.steps == 0) o.steps = o.data ? 300 : 800;
     if (!o.data && o.people == 0) o.people = 1000;
-    const portraits_request request = {.who = {o.data, o.names, o.skip, o.people}, .strict = o.strict, .cache_mb = o.cache_mb,
-                                       .per_person = o.pictures, .size = o.size, .channels = o.grey ? 1 : 3,
-                                       .landmarks = o.landmarks, .part = o.part};
-    bool done = ctx || app_fail(&error, "out of memory");
+    bool done = m || app_fail(&error, "out of memory");
+    done = done && make_view(&view, m, &o, &error);
+    const portraits_request request = {.who = {o.data, o.names, o.skip, o.people}, .strict = o.strict,
+                                       .cache_mb = o.cache_mb, .per_person = o.pictures, .size = view.form.size,
+                                       .channels = view.form.channels, .landmarks = o.landmarks, .part = o.part};
     done = done && folder_make(o.out, &error) && portraits_open(&data, ctx, &request, &error);
     if (done) {
         portraits_tell(&data, "facenet train");
-        done = train_on(&o, ctx, &data.pictures, &error);
+        view_apply(&view, &data.pictures);
+        done = train_on(&o, m, &data.pictures, &error);
     }
     portraits_close(&data);
     tsr_close(ctx);

@@ -55,7 +55,7 @@ bool training_take_step(training *t, int64_t step, training_step *out, app_error
     tsr_set_learning_rate(t->opt, out->lr);
     TSR_SCOPE(ctx) {
         tsr_tensor *x = net_batch(ctx, t->set, t->numbers, count, &s->variation, step);
-        tsr_tensor *loss = tsr_triplet_loss(net_small(t->m, x), batch_labels(ctx, &t->sampler),
+        tsr_tensor *loss = tsr_triplet_loss(face_embed(t->m, x), batch_labels(ctx, &t->sampler),
                                             &(tsr_triplet_options){.margin = s->margin, .mining = s->mining,
                                                                    .report = &out->triplets});
         out->loss = tsr_item(loss);
