@@ -118,7 +118,8 @@ static size_t read_entry(zip_member *m, const unsigned char *bytes, size_t direc
     const size_t length = CENTRAL + name + bytes_little16(p + 30) + bytes_little16(p + 32);
     if (length > room || memchr(p + CENTRAL, 0, name)) return 0;
     *m = (zip_member){.flags = bytes_little16(p + 8), .method = bytes_little16(p + 10),
-                      .checksum = bytes_little32(p + 16), .packed = bytes_little32(p + 20), .size = bytes_little32(p + 24)};
+                      .checksum = bytes_little32(p + 16), .packed = bytes_little32(p + 20),
+                      .size = bytes_little32(p + 24)};
     if (local > directory || directory - local < LOCAL || memcmp(bytes + local, "PK\3\4", 4) != 0) return 0;
     m->start = local + LOCAL + bytes_little16(bytes + local + 26) + bytes_little16(bytes + local + 28);
     if (m->start > directory || m->packed > directory - m->start) return 0;

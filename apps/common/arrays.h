@@ -18,8 +18,8 @@ typedef struct array {
  *                        whichever the first line has, in this order; empty lines, and a first line without a
  *                        number, are skipped
  * also packed by gzip, or as a member of a zip archive (.npz). `member`: its name, where the ending .npy may be left
- * out; NULL: the only one, or an error that lists them. Integers beyond 2^24 are rounded in float. Fails, naming the file and in a table the line, on
- * anything missing, truncated, damaged or of another format. */
+ * out; NULL: the only one, or an error that lists them. Integers beyond 2^24 are rounded in float. Fails, naming the
+ * file and in a table the line, on anything missing, truncated, damaged or of another format. */
 bool array_read(array *out, const char *path, const char *member, app_error *error);
 
 /* The same from memory; messages name no file. */

@@ -72,7 +72,8 @@ static bool read_header(bmp *b)
     if (b->end - b->bytes < 14 + 12) return bmp_fail(b, "is truncated");
     const uint32_t pixels = bytes_little32(b->bytes + 10), header_size = bytes_little32(b->bytes + 14);
     const unsigned char *header = b->bytes + 14;
-    if (header_size != 12 && (header_size < 40 || header_size > 124)) return bmp_fail(b, "has a header of an unknown kind");
+    if (header_size != 12 && (header_size < 40 || header_size > 124))
+        return bmp_fail(b, "has a header of an unknown kind");
     if (b->end - header < (int64_t)header_size) return bmp_fail(b, "is truncated");
     if (!read_size(b, header, header_size)) return false;
     const unsigned char *after = header + header_size;
@@ -139,7 +140,8 @@ static bool read_rows(bmp *b, image *picture, app_error *error)
 
 /* ---- runs ---------------------------------------------------------------------------------------------- */
 
-/* `count` pixels from (*x, y) up: a run of two colours in turn, or the colours at `from`. What lies outside is dropped. */
+/* `count` pixels from (*x, y) up: a run of two colours in turn, or the colours at `from`. What lies outside is dropped.
+ * */
 static bool put_run(bmp *b, image *picture, int64_t *x, int64_t y, int count, const unsigned char *from, bool run)
 {
     for (int i = 0; i < count; i++, ++*x) {

@@ -21,7 +21,8 @@ typedef struct packer {
     uint64_t bits;
     int bit_count;
     bool no_memory;
-    int32_t head[HASHES], previous[WINDOW]; /* place of the last with this hash; before it, by place % WINDOW. -1: none */
+    /* The place of the last with this hash, and of the one before it, by place % WINDOW. -1: none */
+    int32_t head[HASHES], previous[WINDOW];
     uint32_t token[BLOCK_TOKENS];           /* a literal, or length << 16 | distance */
     int tokens;
 } packer;

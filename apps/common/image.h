@@ -25,10 +25,10 @@ typedef struct image_about {
     int orientation;    /* as stored: 1 upright .. 8 (Exif); what is read is upright */
 } image_about;
 
-/* Reads JPEG (8 bits, Huffman codes: baseline, extended, progressive; grey, YCbCr, RGB, CMYK, YCCK), PNG (all of it; alpha
- * and gamma are left out), PNM (P1 to P6) and BMP (1 to 32 bits, RLE). The format is told by the content, not the name.
- * 16-bit samples are rounded to 8. Fails, naming the file, on anything missing, truncated, damaged, oversized or of
- * another format. `about` may be NULL. */
+/* Reads JPEG (8 bits, Huffman codes: baseline, extended, progressive; grey, YCbCr, RGB, CMYK, YCCK), PNG (all of it;
+ * alpha and gamma are left out), PNM (P1 to P6) and BMP (1 to 32 bits, RLE). The format is told by the content, not the
+ * name. 16-bit samples are rounded to 8. Fails, naming the file, on anything missing, truncated, damaged, oversized or
+ * of another format. `about` may be NULL. */
 bool image_read(image *picture, const char *path, image_about *about, app_error *error);
 
 /* The same from memory; messages name no file. */
@@ -37,8 +37,8 @@ bool image_decode(image *picture, const unsigned char *bytes, size_t count, imag
 /* Whether the file begins like a picture that image_read knows. */
 bool image_recognised(const char *path);
 
-/* Writes PNG or PNM, as the name ends in .png, .pnm, .pgm or .ppm, to a temporary name and renames it, so that a failure
- * leaves an older file as it was. */
+/* Writes PNG or PNM, as the name ends in .png, .pnm, .pgm or .ppm, to a temporary name and renames it, so that a
+ * failure leaves an older file as it was. */
 bool image_write(const image *picture, const char *path, app_error *error);
 
 #endif

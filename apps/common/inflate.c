@@ -47,7 +47,8 @@ static unsigned take(stream *s, int count)
     return value;
 }
 
-/* False where the lengths are of no code: too many short ones. One that leaves some bits unused is fine until they come. */
+/* False where the lengths are of no code: too many short ones. One that leaves some bits unused is fine until they
+ * come. */
 static bool make_code(code *c, const unsigned char *lengths, int count)
 {
     uint16_t first[LONGEST + 2] = {0}, next_code[LONGEST + 1];
@@ -238,7 +239,8 @@ const char *inflate_zlib(const unsigned char *bytes, size_t count, unsigned char
 {
     size_t used;
     if (count < 6) return "is truncated";
-    if ((bytes[0] & 15) != 8 || (bytes[0] << 8 | bytes[1]) % 31 != 0 || bytes[1] & 32) return "is damaged (its zlib header)";
+    if ((bytes[0] & 15) != 8 || (bytes[0] << 8 | bytes[1]) % 31 != 0 || bytes[1] & 32)
+        return "is damaged (its zlib header)";
     const char *problem = inflate_bytes(bytes + 2, count - 2, out, size, &used);
     if (problem) return problem;
     if (count - 2 - used < 4) return "is truncated";

@@ -7,8 +7,8 @@
 
 enum { INFLATE_RATIO = 1032 }; /* a byte holds at most so many: 258 by a code of one bit and a distance of one */
 
-/* Unpacks a raw stream that holds `size` bytes into `out`. Returns what is wrong with it ("is truncated", ...; the caller
- * names the file), or NULL, with *used bytes taken of the `count`. */
+/* Unpacks a raw stream that holds `size` bytes into `out`. Returns what is wrong with it ("is truncated", ...; the
+ * caller names the file), or NULL, with *used bytes taken of the `count`. */
 const char *inflate_bytes(const unsigned char *bytes, size_t count, unsigned char *out, size_t size, size_t *used);
 
 /* The same of a stream whose size is not known, up to `room`: *size bytes. One that holds more has the problem

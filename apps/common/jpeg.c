@@ -33,7 +33,8 @@ static bool read_quantisation(jpeg *j, segment s)
 {
     while (s.left > 0) {
         const int kind = byte_of(&s), table = kind & 15, wide = kind >> 4;
-        if (table >= JPEG_TABLES || wide > 1 || s.left < 64 << wide) return jpeg_fail(j, "has a bad quantisation table");
+        if (table >= JPEG_TABLES || wide > 1 || s.left < 64 << wide)
+            return jpeg_fail(j, "has a bad quantisation table");
         for (int k = 0; k < 64; k++)
             j->quantisation[table][jpeg_natural_order[k]] = (uint16_t)(wide ? word_of(&s) : byte_of(&s));
         j->quantised[table] = true;
@@ -127,8 +128,8 @@ static bool read_frame(jpeg *j, segment s, int marker)
     return true;
 }
 
-/* Whether the scan is the next of a progression (G.1.1.1): the upper bits of coefficients not seen yet, or one bit more of
- * some that are. Besides, this bounds the work that a small file can ask for. */
+/* Whether the scan is the next of a progression (G.1.1.1): the upper bits of coefficients not seen yet, or one bit more
+ * of some that are. Besides, this bounds the work that a small file can ask for. */
 static bool progresses(jpeg_component *c, const jpeg_scan *scan)
 {
     bool sound = scan->high == 0 || scan->low == scan->high - 1;
@@ -211,6 +212,9 @@ static bool read_marker(jpeg *j, int marker)
     case 0xDB: return read_quantisation(j, s);
     case 0xDA: return read_scan(j, s);
     case 0xDD: j->restart_interval = word_of(&s); return true;
+    case 0xE0:
+        if (s.left >= 14 && memcmp(s.at, "JFIF", 5) == 0) j->jfif = true;
+        return true;
     case 0xE1:
         if (j->orientation <= 1 && s.left > 6 && memcmp(s.at, "Exif\0", 6) == 0)
             j->orientation = exif_orientation(s.at + 6, (size_t)s.left - 6);

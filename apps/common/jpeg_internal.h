@@ -36,7 +36,7 @@ typedef struct jpeg {
     const uint8_t *next, *end; /* of the file */
     const char *problem;       /* NULL: none so far */
     int width, height, components, h_most, v_most;
-    bool progressive, by_rows; /* by_rows: coefficients of one row of units at a time, made samples at once */
+    bool jfif, progressive, by_rows; /* by_rows: coefficients of one row of units at a time, made samples at once */
     jpeg_component component[JPEG_COMPONENTS];
     uint16_t quantisation[JPEG_TABLES][64]; /* in natural order */
     bool quantised[JPEG_TABLES];
@@ -45,7 +45,8 @@ typedef struct jpeg {
     int restart_interval, orientation, adobe; /* adobe: its colour transform, -1 without the marker */
 } jpeg;
 
-extern const uint8_t jpeg_natural_order[64 + 16]; /* of the k-th coefficient; beyond 63: 63, so that bad runs stay inside */
+/* The place of the k-th coefficient; beyond 63: 63, so that bad runs stay inside. */
+extern const uint8_t jpeg_natural_order[64 + 16];
 
 /* Notes the first problem; returns false. */
 static inline bool jpeg_fail(jpeg *j, const char *problem)

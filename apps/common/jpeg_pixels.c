@@ -1,4 +1,5 @@
-/* JPEG: from coefficients to pixels. The loops over rows are compiled for each instruction set, with all that they call. */
+/* JPEG: from coefficients to pixels. The loops over rows are compiled for each instruction set, with all that they
+ * call. */
 #include "apps/common/jpeg_internal.h"
 #include "core/kernels/levels.h"
 
@@ -7,8 +8,8 @@
 
 /* ---- inverse cosine transform -------------------------------------------------------------------------- */
 
-/* Loeffler, Ligtenberg and Moschytz 1989 (figure 1, turned round), in whole numbers with 13 bits of fraction. Eight columns
- * side by side: all operands fit 16 bits, so that compilers find the CPU's widening multiplications. */
+/* Loeffler, Ligtenberg and Moschytz 1989 (figure 1, turned round), in whole numbers with 13 bits of fraction. Eight
+ * columns side by side: all operands fit 16 bits, so that compilers find the CPU's widening multiplications. */
 #define FIXED(x) ((int16_t)((x) * 8192 + 0.5))
 #define TIMES(a, b) ((int32_t)(int16_t)(a) * FIXED(b))
 
@@ -50,8 +51,8 @@ static TSR_INLINE void transform(const int16_t *restrict in, int16_t *restrict o
     }
 }
 
-/* Three perfect shuffles (the halves of 64 values, one from each in turn) turn the three low bits of a place and the three
- * high ones round: rows become columns. Loops of this kind become a few instructions. */
+/* Three perfect shuffles (the halves of 64 values, one from each in turn) turn the three low bits of a place and the
+ * three high ones round: rows become columns. Loops of this kind become a few instructions. */
 static TSR_INLINE void shuffle(const int16_t *restrict in, int16_t *restrict out)
 {
     for (int i = 0; i < 32; i++) {
@@ -124,8 +125,9 @@ void jpeg_make_samples(const jpeg *j, jpeg_component *c, int begin, int end)
 
 /* ---- chroma to full size ------------------------------------------------------------------------------- */
 
-/* Where a component has half the width or height, samples between are three parts of the near one and one of the far one;
- * `sums` are a row with 4^vertical times its values. Else samples are repeated. Rounding as the widespread libraries do. */
+/* Where a component has half the width or height, samples between are three parts of the near one and one of the far
+ * one; `sums` are a row with 4^vertical times its values. Else samples are repeated. Rounding as the widespread
+ * libraries do. */
 typedef struct enlarger {
     const jpeg_component *c;
     int across, down; /* how often each sample is repeated */
@@ -213,14 +215,15 @@ static TSR_INLINE void to_rgb(uint8_t *restrict a, uint8_t *restrict b, uint8_t 
 
 static bool is_ycc(const jpeg *j)
 {
+    if (j->jfif && j->components == 3) return true;
     if (j->adobe >= 0) return j->adobe != 0;
     if (j->components == 4) return false;
     const jpeg_component *c = j->component;
     return !(c[0].id == 'R' && c[1].id == 'G' && c[2].id == 'B');
 }
 
-static TSR_INLINE void interleave(const uint8_t *restrict r, const uint8_t *restrict g, const uint8_t *restrict b, int width,
-                                  uint8_t *restrict out)
+static TSR_INLINE void interleave(const uint8_t *restrict r, const uint8_t *restrict g, const uint8_t *restrict b,
+                                  int width, uint8_t *restrict out)
 {
     for (int x = 0; x < width; x++) {
         out[3 * x] = r[x];

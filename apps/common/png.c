@@ -1,5 +1,5 @@
-/* PNG (ISO/IEC 15948): reads all of it, writes 8 bits a sample. Alpha, colours that stand for transparent, and gamma are
- * left out. */
+/* PNG (ISO/IEC 15948): reads all of it, writes 8 bits a sample. Alpha, colours that stand for transparent, and gamma
+ * are left out. */
 #include "apps/common/bytes.h"
 #include "apps/common/image_formats.h"
 #include "apps/common/inflate.h"
@@ -49,7 +49,8 @@ static bool read_header(png *p, const unsigned char *data, size_t size)
     p->depth = data[8];
     p->colour = data[9];
     p->interlaced = data[12] == 1;
-    const int log = p->depth == 1 ? 0 : p->depth == 2 ? 1 : p->depth == 4 ? 2 : p->depth == 8 ? 3 : p->depth == 16 ? 4 : 5;
+    int log = 0;
+    while (log < 5 && p->depth != 1 << log) log++;
     if (p->colour > 6 || !(depths[p->colour] >> log & 1) || data[10] != 0 || data[11] != 0 || data[12] > 1)
         return png_fail(p, "has a bad header");
     if (!image_size_is_sound(p->width, p->height, 4)) return png_fail(p, "has a size of 0 or too large a size");
@@ -200,8 +201,9 @@ static bool unpack(png *p, image *picture, app_error *error)
     if (!done) png_fail(p, "needs more memory than there is");
     const char *problem = done ? inflate_zlib(p->packed, p->packed_size, rows, (size_t)size) : NULL;
     if (problem) done = png_fail(p, problem);
-    done = done && image_new(picture, (int)p->width, (int)p->height, p->colour == GREY || p->colour == GREY_ALPHA ? 1 : 3,
-                             error) && place_rows(p, rows, above, picture);
+    const int channels = p->colour == GREY || p->colour == GREY_ALPHA ? 1 : 3;
+    done = done && image_new(picture, (int)p->width, (int)p->height, channels, error) &&
+           place_rows(p, rows, above, picture);
     free(rows);
     free(above);
     return done;

@@ -129,7 +129,8 @@ static bool read_row(pnm *p, unsigned char *row)
 /* P1 to P6 and the first digit of the width, as far as the bytes go: texts may begin with P5, too. */
 bool pnm_recognised(const unsigned char *bytes, size_t count)
 {
-    if (count < 3 || bytes[0] != 'P' || bytes[1] < '1' || bytes[1] > '6' || !(is_space(bytes[2]) || bytes[2] == '#')) return false;
+    if (count < 3 || bytes[0] != 'P' || bytes[1] < '1' || bytes[1] > '6') return false;
+    if (!is_space(bytes[2]) && bytes[2] != '#') return false;
     pnm p = {.next = bytes + 2, .end = bytes + count};
     const int c = next_solid(&p);
     return c == NOTHING || (c >= '0' && c <= '9');

@@ -8,7 +8,8 @@
 
 static int run_info(int count, char **arguments)
 {
-    command c = {.program = "image", .verb = "info", .summary = "Tells format, size, channels and orientation of pictures.",
+    command c = {.program = "image", .verb = "info",
+                 .summary = "Tells format, size, channels and orientation of pictures.",
                  .operands = "FILE...", .fewest = 1, .most = count + 1};
     const int status = command_start(&c, count, arguments);
     int bad = 0;
@@ -18,8 +19,8 @@ static int run_info(int count, char **arguments)
         image_about about;
         app_error error = {""};
         if (image_read(&p, c.rest[i], &about, &error))
-            printf("%s: %s (%s), %d x %d, %s, orientation %d\n", c.rest[i], about.format, about.detail, p.width, p.height,
-                   p.channels == 1 ? "grey" : "colour", about.orientation);
+            printf("%s: %s (%s), %d x %d, %s, orientation %d\n", c.rest[i], about.format, about.detail, p.width,
+                   p.height, p.channels == 1 ? "grey" : "colour", about.orientation);
         else {
             fprintf(stderr, "image info: %s\n", error.text);
             bad++;
@@ -86,13 +87,15 @@ static int run_convert(int count, char **arguments)
     app_error error = {""};
     if (status != COMMAND_GO) return status;
     char end;
-    const bool sized = o.size && sscanf(o.size, "%6dx%6d%c", &o.width, &o.height, &end) == 2 && o.width > 0 && o.height > 0;
+    const bool sized = o.size && sscanf(o.size, "%6dx%6d%c", &o.width, &o.height, &end) == 2 && o.width > 0 &&
+                       o.height > 0;
     if ((o.size && !sized) || (o.crop && !o.size)) {
         if (o.size) fprintf(stderr, "image convert: --size is \"%s\", expected WIDTHxHEIGHT\n", o.size);
         else fprintf(stderr, "image convert: --crop needs --size\n");
         return COMMAND_WRONG_USAGE;
     }
-    const bool done = image_read(&p, c.rest[0], NULL, &error) && convert(&p, &o, &error) && image_write(&p, c.rest[1], &error);
+    const bool done = image_read(&p, c.rest[0], NULL, &error) && convert(&p, &o, &error) &&
+                      image_write(&p, c.rest[1], &error);
     image_free(&p);
     if (!done) fprintf(stderr, "image convert: %s\n", error.text);
     return done ? 0 : 1;
@@ -105,7 +108,8 @@ static bool compare(const char *const *paths, app_error *error)
     image a = {0}, b = {0}, colour = {0};
     bool done = image_read(&a, paths[0], NULL, error) && image_read(&b, paths[1], NULL, error);
     if (done && (a.width != b.width || a.height != b.height))
-        done = app_fail(error, "%s is %d x %d, %s is %d x %d", paths[0], a.width, a.height, paths[1], b.width, b.height);
+        done = app_fail(error, "%s is %d x %d, %s is %d x %d", paths[0], a.width, a.height, paths[1], b.width,
+                        b.height);
     if (done && a.channels != b.channels) { /* grey is compared as colour */
         image *grey = a.channels == 1 ? &a : &b;
         done = image_to_rgb(&colour, grey, error);
@@ -131,7 +135,8 @@ static bool compare(const char *const *paths, app_error *error)
 static int run_diff(int count, char **arguments)
 {
     command c = {.program = "image", .verb = "diff", .operands = "A B", .fewest = 2, .most = 2,
-                 .summary = "Prints the mean and the largest difference of two pictures of one size, in grey levels (0 to 255)."};
+                 .summary = "Prints the mean and the largest difference of two pictures of one size (grey levels, 0 to "
+                            "255)."};
     const int status = command_start(&c, count, arguments);
     app_error error = {""};
     if (status != COMMAND_GO) return status;

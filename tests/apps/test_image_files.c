@@ -63,7 +63,7 @@ TEST(image_decodes_jpeg_as_libjpeg_does)
 {
     int largest;
     double mean;
-    CHECK_EQUAL(decode_all("jpeg_", &largest, &mean), 57);
+    CHECK_EQUAL(decode_all("jpeg_", &largest, &mean), 58);
     CHECK(mean <= 0.001);
     CHECK(largest <= 1);
 }
@@ -105,6 +105,32 @@ TEST(image_refuses_files_cut_anywhere)
     CHECK(whole > 0);
 }
 
+static void put_big32(unsigned char *to, uint32_t value)
+{
+    for (int i = 0; i < 4; i++) to[i] = (unsigned char)(value >> (24 - 8 * i));
+}
+
+static size_t put_chunk(unsigned char *to, const char *type, const unsigned char *data, size_t size)
+{
+    put_big32(to, (uint32_t)size);
+    memcpy(to + 4, type, 4);
+    memcpy(to + 8, data, size);
+    put_big32(to + 8 + size, bytes_crc32(0, to + 4, size + 4));
+    return size + 12;
+}
+
+/* Makes a PNG's checksums right, so that damage is met behind them; leaves other files as they are. */
+static void repair(unsigned char *bytes, size_t count)
+{
+    if (!png_recognised(bytes, count)) return;
+    for (size_t at = 8; count - at >= 12;) {
+        const size_t size = bytes_big32(bytes + at);
+        if (size > count - at - 12) return;
+        put_big32(bytes + at + 8 + size, bytes_crc32(0, bytes + at + 4, size + 4));
+        at += size + 12;
+    }
+}
+
 /* Whatever comes out, nothing else may happen; the sanitizers look on. */
 TEST(image_survives_every_damaged_byte)
 {
@@ -116,10 +142,13 @@ TEST(image_survives_every_damaged_byte)
             static const unsigned char damage[] = {0xFF, 0x01, 0x80};
             image p;
             app_error error = {""};
-            s.bytes[i] ^= damage[i % 3];
-            if (!image_decode(&p, s.bytes, s.count, NULL, &error)) refused++;
+            unsigned char *damaged = malloc(s.count);
+            memcpy(damaged, s.bytes, s.count);
+            damaged[i] ^= damage[i % 3];
+            repair(damaged, s.count);
+            if (!image_decode(&p, damaged, s.count, NULL, &error)) refused++;
             image_free(&p);
-            s.bytes[i] ^= damage[i % 3];
+            free(damaged);
         }
     close_stored(&s);
     CHECK(refused > 0);
@@ -176,17 +205,6 @@ TEST(image_believes_no_header_of_a_small_file)
         CHECK(!image_decode(&p, (const unsigned char *)cases[i].bytes, cases[i].count, NULL, &error));
         CHECK_CONTAINS(error.text, cases[i].problem);
     }
-}
-
-static size_t put_chunk(unsigned char *to, const char *type, const unsigned char *data, size_t size)
-{
-    const uint32_t head = (uint32_t)size;
-    for (int i = 0; i < 4; i++) to[i] = (unsigned char)(head >> (24 - 8 * i));
-    memcpy(to + 4, type, 4);
-    memcpy(to + 8, data, size);
-    const uint32_t crc = bytes_crc32(0, to + 4, size + 4);
-    for (int i = 0; i < 4; i++) to[8 + size + (size_t)i] = (unsigned char)(crc >> (24 - 8 * i));
-    return size + 12;
 }
 
 /* One grey pixel, its checksums right, and one thing wrong. */

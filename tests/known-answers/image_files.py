@@ -216,4 +216,10 @@ file = Image.open(io.BytesIO(data.getvalue()))
 assert file.getexif()[274] == 8
 keep("jpeg_turned_8_low_first", data.getvalue(), ImageOps.exif_transpose(file))
 
+# ---- two markers that differ about the colours: JFIF's counts ---------------------------------------------------------
+
+rgb = store["jpeg_rgb.file"].tobytes() # has Adobe's
+jfif = rgb[:2] + b"\xff\xe0" + struct.pack(">H5sHBHHBB", 16, b"JFIF", 0x101, 0, 1, 1, 0, 0) + rgb[2:]
+keep("jpeg_rgb_said_to_be_jfif", jfif, Image.open(io.BytesIO(jfif)))
+
 common.save("image_files.safetensors", store)
