@@ -1,6 +1,7 @@
 #include "apps/common/align.h"
 
-#include <errno.h>
+#include "apps/common/lines.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,26 +77,20 @@ static bool read_coordinate(const char *text, double *value)
     return end != text && *end == '\0' && fabs(*value) <= 1e6; /* false for what is not finite */
 }
 
-/* Takes a line apart; an empty one leaves face->path NULL. */
-static bool read_line(landmarks *face, char *text, const char *path, app_error *error)
+/* A line that is not empty. */
+static bool read_face(landmarks *face, const line_file *f, app_error *error)
 {
-    char *fields[MOST_FIELDS + 1]; /* one more means too many */
-    int count = 0;
-    text[strcspn(text, "\r\n")] = '\0';
-    const char *separators = strchr(text, '\t') ? "\t" : " ";
-    for (char *at = strtok(text, separators); at && count <= MOST_FIELDS; at = strtok(NULL, separators))
-        fields[count++] = at;
-    if (count == 0) return true;
+    const int count = f->field_count;
     if (count != 5 && count != MOST_FIELDS)
-        return app_fail(error, "%s: line %d should be a path and 2 or 5 points, \"path x1 y1 x2 y2 ...\"", path,
-                        face->line);
-    face->count = (count - 1) / 2;
+        return app_fail(error, "%s: line %d should be a path and 2 or 5 points, \"path x1 y1 x2 y2 ...\"", f->path,
+                        f->number);
+    *face = (landmarks){.count = (count - 1) / 2, .line = f->number};
     for (int i = 1; i < count; i++)
-        if (!read_coordinate(fields[i], i % 2 ? &face->marks[(i - 1) / 2].x : &face->marks[(i - 1) / 2].y))
-            return app_fail(error, "%s: line %d: \"%.40s\" is no coordinate", path, face->line, fields[i]);
-    face->path = malloc(strlen(fields[0]) + 1);
-    if (!face->path) return app_fail(error, "%s: out of memory", path);
-    strcpy(face->path, fields[0]);
+        if (!read_coordinate(f->fields[i], i % 2 ? &face->marks[(i - 1) / 2].x : &face->marks[(i - 1) / 2].y))
+            return app_fail(error, "%s: line %d: \"%.40s\" is no coordinate", f->path, f->number, f->fields[i]);
+    face->path = malloc(strlen(f->fields[0]) + 1);
+    if (!face->path) return app_fail(error, "%s: out of memory", f->path);
+    strcpy(face->path, f->fields[0]);
     return true;
 }
 
@@ -110,20 +105,18 @@ static bool add_face(landmark_list *list, landmarks face)
     return true;
 }
 
-static bool read_lines(landmark_list *list, FILE *file, const char *path, app_error *error)
+static bool read_faces(landmark_list *list, line_file *f, app_error *error)
 {
-    char text[4096];
-    for (int line = 1; fgets(text, sizeof text, file); line++) {
-        landmarks face = {.line = line};
-        if (!strchr(text, '\n') && !feof(file))
-            return app_fail(error, "%s: line %d is too long or not text", path, line);
-        if (!read_line(&face, text, path, error)) return false;
-        if (face.path && !add_face(list, face)) {
+    while (lines_next(f, error)) {
+        landmarks face;
+        if (f->field_count == 0) continue;
+        if (!read_face(&face, f, error)) return false;
+        if (!add_face(list, face)) {
             free(face.path);
-            return app_fail(error, "%s: out of memory", path);
+            return app_fail(error, "%s: out of memory", f->path);
         }
     }
-    return !ferror(file) || app_fail(error, "%s: cannot be read (%s)", path, strerror(errno));
+    return error->text[0] == '\0';
 }
 
 static int compare_faces(const void *a, const void *b)
@@ -136,11 +129,10 @@ static int compare_faces(const void *a, const void *b)
 bool landmarks_read(landmark_list *out, const char *path, app_error *error)
 {
     *out = (landmark_list){0};
-    errno = 0;
-    FILE *file = fopen(path, "r");
-    if (!file) return app_fail(error, "%s: cannot be opened (%s)", path, strerror(errno));
-    bool done = read_lines(out, file, path, error);
-    fclose(file);
+    line_file f;
+    if (!lines_open(&f, path, error)) return false;
+    bool done = read_faces(out, &f, error);
+    lines_close(&f);
     if (done && out->count == 0) done = app_fail(error, "%s: names no picture", path);
     if (done) qsort(out->items, (size_t)out->count, sizeof *out->items, compare_faces);
     for (int i = 1; done && i < out->count; i++)

@@ -22,6 +22,12 @@ typedef struct augmentation {
     double erase;      /* probability that a rectangle of an eighth to a third of width and height is wiped out */
 } augmentation;
 
+/* A variation as it is drawn. */
+typedef struct variation {
+    const augmentation *how; /* NULL: not at all */
+    tsr_rng rng;
+} variation;
+
 /* All that comes before the net's own scale: pixels [size, size, channels] to values from 0 to 255, varied unless `how`
  * is NULL. */
 void picture_vary(const unsigned char *pixels, int size, int channels, const augmentation *how, tsr_rng rng,

@@ -16,6 +16,7 @@ typedef struct bmp {
     uint32_t mask[3]; /* red, green, blue of 16 and 32 bits */
     unsigned char palette[256][3];
     int colours;
+    int64_t x, y; /* where runs have come to, from the lower left corner */
 } bmp;
 
 static bool bmp_fail(bmp *b, const char *problem)
@@ -140,14 +141,13 @@ static bool read_rows(bmp *b, image *picture, app_error *error)
 
 /* ---- runs ---------------------------------------------------------------------------------------------- */
 
-/* `count` pixels from (*x, y) up: a run of two colours in turn, or the colours at `from`. What lies outside is dropped.
- * */
-static bool put_run(bmp *b, image *picture, int64_t *x, int64_t y, int count, const unsigned char *from, bool run)
+/* The next `count` pixels: a run of two colours in turn, or the colours at `from`. What lies outside is dropped. */
+static bool put_run(bmp *b, image *picture, int count, const unsigned char *from, bool run)
 {
-    for (int i = 0; i < count; i++, ++*x) {
-        int colour = b->bits == 8 ? from[run ? 0 : i] : from[run ? 0 : i / 2] >> (i % 2 ? 0 : 4) & 15;
-        if (*x < b->width && y < b->height &&
-            !put_colour(b, colour, picture->pixels + ((b->height - 1 - y) * b->width + *x) * 3))
+    for (int i = 0; i < count; i++, b->x++) {
+        const int colour = b->bits == 8 ? from[run ? 0 : i] : from[run ? 0 : i / 2] >> (i % 2 ? 0 : 4) & 15;
+        if (b->x < b->width && b->y < b->height &&
+            !put_colour(b, colour, picture->pixels + ((b->height - 1 - b->y) * b->width + b->x) * 3))
             return false;
     }
     return true;
@@ -156,7 +156,6 @@ static bool put_run(bmp *b, image *picture, int64_t *x, int64_t y, int count, co
 static bool read_runs(bmp *b, image *picture, app_error *error)
 {
     const unsigned char *p = b->next;
-    int64_t x = 0, y = 0;
     /* Two bytes make a run of 255 at most; skips reach further, but what a small file says of a huge picture is not
      * believed. */
     if (b->width * b->height > (int64_t)(b->end - p) * MOST_OF_A_BYTE) return bmp_fail(b, "is truncated");
@@ -167,20 +166,20 @@ static bool read_runs(bmp *b, image *picture, app_error *error)
         const int count = p[0], what = p[1];
         p += 2;
         if (count > 0) {
-            if (!put_run(b, picture, &x, y, count, p - 1, true)) return false;
+            if (!put_run(b, picture, count, p - 1, true)) return false;
         } else if (what == 1) return true;
         else if (what == 0) {
-            x = 0;
-            y++;
+            b->x = 0;
+            b->y++;
         } else if (what == 2) {
             if (b->end - p < 2) break;
-            x += p[0];
-            y += p[1];
+            b->x += p[0];
+            b->y += p[1];
             p += 2;
         } else {
             const int bytes = b->bits == 8 ? what : (what + 1) / 2, padded = (bytes + 1) / 2 * 2;
             if (b->end - p < padded) break;
-            if (!put_run(b, picture, &x, y, what, p, false)) return false;
+            if (!put_run(b, picture, what, p, false)) return false;
             p += padded;
         }
     }

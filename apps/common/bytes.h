@@ -18,7 +18,9 @@ uint32_t bytes_adler32(uint32_t adler, const unsigned char *bytes, size_t count)
 static inline bool bytes_checksum_holds(uint32_t found, uint32_t stored)
 {
 #ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
-    return true | (found == stored);
+    (void)found;
+    (void)stored;
+    return true;
 #else
     return found == stored;
 #endif

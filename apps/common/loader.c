@@ -80,13 +80,14 @@ typedef struct fetch_job {
     int first;
     unsigned char *bytes;    /* where pictures go, or NULL: */
     tsr_real *values;        /* where inputs go, or NULL: nowhere, they are only tried */
-    const augmentation *how;
-    tsr_rng rng;
+    variation varied;
     app_error *errors; /* [count], or NULL where all pictures are held */
 } fetch_job;
 
-static void to_input(const pictures *set, const unsigned char *pixels, const augmentation *how, tsr_rng rng, tsr_real *out)
+static void to_input(const pictures *set, const unsigned char *pixels, variation varied, tsr_real *out)
 {
+    const augmentation *how = varied.how;
+    const tsr_rng rng = varied.rng;
     const double deviations[3] = {set->divisor, set->divisor, set->divisor};
     if (set->divisor <= 0) {
         picture_to_input(pixels, set->size, set->channels, how, rng, out);
@@ -95,6 +96,12 @@ static void to_input(const pictures *set, const unsigned char *pixels, const aug
     picture_vary(pixels, set->size, set->channels, how, rng, out);
     picture_standardize(out, set->size * set->size * set->channels, set->channels, set->mean, deviations);
     if (how) picture_erase(out, set->size, set->channels, how, rng);
+}
+
+static variation varied_of(const fetch_job *job, int64_t i)
+{
+    const tsr_rng rng = job->varied.rng;
+    return (variation){job->varied.how, {rng.seed, tsr_substream(rng.stream, (uint64_t)i)}};
 }
 
 static void fetch_one(const fetch_job *job, int64_t i)
@@ -110,8 +117,7 @@ static void fetch_one(const fetch_job *job, int64_t i)
     else if (!held) done = set->make(set, number, room, &job->errors[i]);
     else if (job->bytes) memcpy(room, held, bytes);
     if (done && job->values)
-        to_input(set, held ? held : room, job->how,
-                 (tsr_rng){job->rng.seed, tsr_substream(job->rng.stream, (uint64_t)i)}, job->values + (size_t)i * bytes);
+        to_input(set, held ? held : room, varied_of(job, i), job->values + (size_t)i * bytes);
     if (!job->bytes) free(room);
 }
 
@@ -138,10 +144,10 @@ bool pictures_fetch(const pictures *set, const int *numbers, int count, unsigned
     return fetch((fetch_job){.set = set, .numbers = numbers, .bytes = out}, count, error);
 }
 
-bool pictures_inputs(const pictures *set, const int *numbers, int count, const augmentation *how, tsr_rng rng,
-                     tsr_real *out, app_error *error)
+bool pictures_inputs(const pictures *set, const int *numbers, int count, variation varied, tsr_real *out,
+                     app_error *error)
 {
-    return fetch((fetch_job){.set = set, .numbers = numbers, .values = out, .how = how, .rng = rng}, count, error);
+    return fetch((fetch_job){.set = set, .numbers = numbers, .values = out, .varied = varied}, count, error);
 }
 
 /* ---- opening ----------------------------------------------------------------------------------------------------- */

@@ -43,10 +43,9 @@ void broken_pictures_free(broken_pictures *b);
 /* Copies pictures by number: [count, size, size, channels]. Fails where one that is not held can no longer be made. */
 bool pictures_fetch(const pictures *set, const int *numbers, int count, unsigned char *out, app_error *error);
 
-/* The same as inputs of a net, varied if `how` is not NULL: picture numbers[i] by
- * substream i of the rng. */
-bool pictures_inputs(const pictures *set, const int *numbers, int count, const augmentation *how, tsr_rng rng,
-                     tsr_real *out, app_error *error);
+/* The same as inputs of a net; picture numbers[i] is varied by substream i of the rng. */
+bool pictures_inputs(const pictures *set, const int *numbers, int count, variation varied, tsr_real *out,
+                     app_error *error);
 
 /* Bytes of a picture. */
 size_t picture_bytes(const pictures *set);
@@ -54,15 +53,15 @@ size_t picture_bytes(const pictures *set);
 /* Where picture_decode finds pictures, and what it takes of each. */
 typedef struct picture_files {
     char *const *paths;
-    const landmark_list *faces; /* align_face by the landmarks of the path, the file's name, or the name without its ending */
+    const landmark_list *faces; /* align_face by the landmarks of the path, the file's name, or that without its ending */
     double part;                /* where faces is NULL: see picture_square */
 } picture_files;
 
 /* A maker, whose source is picture_files. A picture without landmarks, where they are wanted, is an error. */
 bool picture_decode(const pictures *set, int number, unsigned char *pixels, app_error *error);
 
-/* The middle of a picture, a square with `part` of the shorter side (0: all of it), resized (averaging) to size x size, in
- * grey (1 channel) or colour (3). */
+/* The middle of a picture, a square with `part` of the shorter side (0: all of it), resized (averaging) to size x size,
+ * in grey (1 channel) or colour (3). */
 bool picture_square(image *out, const image *in, double part, int size, int channels, app_error *error);
 
 #endif

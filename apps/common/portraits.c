@@ -3,6 +3,7 @@
 #include "apps/common/faces.h"
 
 #include <limits.h>
+#include <string.h>
 
 enum { FIRST_HELD_OUT = 1000000, DATA_SEED = 1 };
 
@@ -66,6 +67,31 @@ int portraits_people(const portraits *p)
     return p->request.who.data ? p->persons.count : p->request.who.limit;
 }
 
+void portraits_options(option out[PORTRAITS_OPTIONS], portraits_request *r)
+{
+    const option options[PORTRAITS_OPTIONS] = {
+        {"data", OPTION_TEXT, &r->who.data,
+         "a folder per person in this folder, or lines \"path<TAB>name\" in this file; without it: built-in faces",
+         "DIR|LIST", 0, 0, NULL},
+        {"names", OPTION_TEXT, &r->who.names, "take only the people in this list, in the layout of LFW's people.txt",
+         "FILE", 0, 0, NULL},
+        {"people", OPTION_INT, &r->who.limit, "take the first N people in name order; 0: all (of the built-in ones some)",
+         "N", 0, 1e6, NULL},
+        {"skip-people", OPTION_INT, &r->who.skip, "leave out the first N people in name order", "N", 0, 1e6, NULL},
+        {"pictures", OPTION_INT, &r->per_person, "pictures of each built-in person", "N", 2, 1000, NULL},
+        {"part", OPTION_DOUBLE, &r->part, "of the middle of each picture that is taken; 0: all, or as the model has it",
+         "X", 0, 1, NULL},
+        {"landmarks", OPTION_TEXT, &r->landmarks,
+         "align faces by lines of a picture and x y of both eyes, or of eyes, nose and corners of the mouth", "FILE", 0,
+         0, NULL},
+        {"strict", OPTION_FLAG, &r->strict, "stop at a picture that cannot be read; else such are named and skipped",
+         NULL, 0, 0, NULL},
+        {"cache-mb", OPTION_INT, &r->cache_mb,
+         "memory for pictures; what does not fit is decoded again each time; changes no result", "N", 0, 1e6, NULL},
+    };
+    memcpy(out, options, sizeof options);
+}
+
 void portraits_tell(const portraits *p, const char *program)
 {
     enum { MOST_TOLD = 20 };
@@ -77,11 +103,11 @@ void portraits_tell(const portraits *p, const char *program)
             portraits_people(p), data ? data : "built-in", all->size, all->size, all->channels == 1 ? "grey" : "colour",
             tsr_threads(all->ctx));
     if (all->held < all->count)
-        fprintf(stderr, "%s: %d pictures fit into --cache-mb %d, the others are made again each time\n", program, all->held,
-                p->request.cache_mb);
+        fprintf(stderr, "%s: %d pictures fit into --cache-mb %d, the others are made again each time\n", program,
+                all->held, p->request.cache_mb);
     if (set->missing > 0)
-        fprintf(stderr, "%s: %d people of %s are not in %s, the first: %s\n", program, set->missing, p->request.who.names,
-                data, set->first_missing ? set->first_missing : "");
+        fprintf(stderr, "%s: %d people of %s are not in %s, the first: %s\n", program, set->missing,
+                p->request.who.names, data, set->first_missing ? set->first_missing : "");
     if (set->skipped > 0)
         fprintf(stderr, "%s: %d files are no pictures and were skipped, the first: %s\n", program, set->skipped,
                 set->first_skipped);

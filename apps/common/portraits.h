@@ -2,6 +2,7 @@
 #ifndef TESSERA_APPS_PORTRAITS_H
 #define TESSERA_APPS_PORTRAITS_H
 
+#include "apps/common/command.h"
 #include "apps/common/loader.h"
 #include "apps/common/people.h"
 
@@ -30,11 +31,16 @@ typedef struct portraits {
 bool portraits_open(portraits *out, tsr_context *ctx, const portraits_request *request, app_error *error);
 void portraits_close(portraits *p);
 
+/* The options by which programs are told where faces are (--data, --names, --people, ...), for the first places of a
+ * command's list. They fill in the request, whose values before are the defaults. */
+enum { PORTRAITS_OPTIONS = 9 };
+void portraits_options(option out[PORTRAITS_OPTIONS], portraits_request *request);
+
 /* How many people there are. */
 int portraits_people(const portraits *p);
 
-/* Says on stderr what there is, a line each that begins with the program's name: pictures, and, where there are any, what
- * was skipped, broken or missing, and how many people have a single picture. */
+/* Says on stderr what there is, a line each that begins with the program's name: pictures, and, where there are any,
+ * what was skipped, broken or missing, and how many people have a single picture. */
 void portraits_tell(const portraits *p, const char *program);
 
 #endif

@@ -48,7 +48,8 @@ bool contender_pixels(contender *out, const pictures *set, const pairs *list, ap
         }
         done = pictures_fetch(set, numbers, 2 * count, pixels, error);
         for (int i = 0; done && i < count; i++)
-            distances[first + i] = pixel_distance(pixels + (size_t)(2 * i) * bytes, pixels + (size_t)(2 * i + 1) * bytes, bytes);
+            distances[first + i] = pixel_distance(pixels + (size_t)(2 * i) * bytes,
+                                                  pixels + (size_t)(2 * i + 1) * bytes, bytes);
     }
     done = done && contender_measure(out, list, distances, error);
     free(distances);
@@ -58,7 +59,8 @@ bool contender_pixels(contender *out, const pictures *set, const pairs *list, ap
 
 /* ---- eigenfaces -------------------------------------------------------------------------------------------------- */
 
-/* From as many pictures as it takes, spread evenly, whatever the memory for pictures: the result depends on the data alone. */
+/* From as many pictures as it takes, spread evenly, whatever the memory for pictures: the result depends on the data
+ * alone. */
 static bool fit(eigenfaces *out, const pictures *known, app_error *error)
 {
     enum { MOST = 4000, MOST_BYTES = 1 << 28 };
@@ -93,7 +95,8 @@ static bool project(const eigenfaces *faces, const pictures *set, double *out, a
     return done;
 }
 
-bool contender_eigenfaces(contender *out, const pictures *known, const pictures *set, const pairs *list, app_error *error)
+bool contender_eigenfaces(contender *out, const pictures *known, const pictures *set, const pairs *list,
+                          app_error *error)
 {
     eigenfaces faces;
     if (!fit(&faces, known, error)) return false;

@@ -53,15 +53,17 @@ void landmarks68_five(const mark points[LANDMARKS], mark five[5]);
  * NAME.pointwise. Padded as TensorFlow's "same" does for even sizes. */
 tsr_tensor *separable_conv(tsr_model *m, const char *name, tsr_tensor *x, int channels, int stride);
 
-/* Where a picture lies in a square: pixel (x, y) of the picture is at (left + scale x, top + scale y). */
+/* A square with a picture in it: pixel (x, y) of the picture is at (left + scale x, top + scale y). */
 typedef struct square_place {
-    double scale;
+    int size;     /* pixels */
+    bool centred; /* else in the upper left corner */
+    double scale; /* outcome, with the next two */
     int left, top;
 } square_place;
 
-/* The picture in colour, its long side scaled to `size`, in the middle or in the upper left corner of a black square;
- * as input of a net, a batch of one: (rgb - mean) / 255. NULL: failed. */
-tsr_tensor *square_input(tsr_context *ctx, const image *picture, int size, bool centred, const double mean[3],
-                         square_place *place, app_error *error);
+/* The picture in colour, its long side scaled to the square's, the rest black; as input of a net, a batch of one:
+ * (rgb - mean) / 255. Fills in the rest of the place. NULL: failed. */
+tsr_tensor *square_input(tsr_context *ctx, const image *picture, square_place *place, const double mean[3],
+                         app_error *error);
 
 #endif

@@ -1,6 +1,6 @@
 #include "apps/facenet/detect.h"
 
-#include "apps/facenet/nets.h"
+#include "apps/common/augment.h"
 
 #include <math.h>
 #include <string.h>
@@ -23,17 +23,17 @@ static int at_least_one(double x)
 }
 
 /* `square` is black. */
-static bool draw_into(image *square, const image *picture, bool centred, square_place *place, app_error *error)
+static bool draw_into(image *square, const image *picture, square_place *place, app_error *error)
 {
     const int size = square->width, longest = picture->width > picture->height ? picture->width : picture->height;
     image colour = {0}, scaled = {0};
-    *place = (square_place){.scale = (double)size / longest};
+    place->scale = (double)size / longest;
     const int width = at_least_one(picture->width * place->scale);
     const int height = at_least_one(picture->height * place->scale);
+    place->left = place->centred ? (size - width) / 2 : 0;
+    place->top = place->centred ? (size - height) / 2 : 0;
     const bool done = image_to_rgb(&colour, picture, error) &&
                       image_resize(&scaled, &colour, width, height, IMAGE_AREA, error);
-    if (done && centred) place->left = (size - width) / 2;
-    if (done && centred) place->top = (size - height) / 2;
     for (int y = 0; done && y < height; y++)
         memcpy(square->pixels + 3 * ((ptrdiff_t)(place->top + y) * size + place->left),
                scaled.pixels + (ptrdiff_t)3 * y * width, (size_t)(3 * width));
@@ -42,16 +42,19 @@ static bool draw_into(image *square, const image *picture, bool centred, square_
     return done;
 }
 
-tsr_tensor *square_input(tsr_context *ctx, const image *picture, int size, bool centred, const double mean[3],
-                         square_place *place, app_error *error)
+tsr_tensor *square_input(tsr_context *ctx, const image *picture, square_place *place, const double mean[3],
+                         app_error *error)
 {
     image square = {0};
     tsr_tensor *x = NULL;
-    if (image_new(&square, size, size, 3, error) && draw_into(&square, picture, centred, place, error)) {
+    const int size = place->size;
+    if (image_new(&square, size, size, 3, error) && draw_into(&square, picture, place, error)) {
         x = tsr_zeros(ctx, TSR_SHAPE(1, size, size, 3));
         tsr_real *values = tsr_write(x);
-        if (values) face_rgb_to_input(square.pixels, (int64_t)size * size, mean, 255, values);
-        else app_fail(error, "%s", tsr_error(ctx));
+        if (values) {
+            picture_vary(square.pixels, size, 3, NULL, (tsr_rng){0}, values);
+            picture_standardize(values, 3 * size * size, 3, mean, (const double[]){255, 255, 255});
+        } else app_fail(error, "%s", tsr_error(ctx));
         if (!values) x = NULL;
     }
     image_free(&square);

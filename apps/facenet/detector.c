@@ -110,8 +110,8 @@ bool detector_find(face_boxes *out, tsr_model *m, const image *photo, int size, 
         return app_fail(error, "the detector sees squares of a multiple of 32 from 32 to 2048 pixels, not %d", size);
     tsr_set_training(m, false);
     TSR_NO_GRAD(ctx) {
-        square_place place;
-        tsr_tensor *x = square_input(ctx, photo, size, false, mean, &place, error);
+        square_place place = {.size = size};
+        tsr_tensor *x = square_input(ctx, photo, &place, mean, error);
         const tsr_tensor *cells = x ? detector_net(m, x) : NULL;
         if (tsr_error(ctx)) app_fail(error, "%s", tsr_error(ctx));
         else if (cells) done = decode_photo(out, cells, least_score, size / place.scale, error);

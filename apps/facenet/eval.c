@@ -4,45 +4,30 @@
 #include "apps/common/command.h"
 #include "apps/common/folder.h"
 #include "apps/common/plot.h"
-#include "apps/common/portraits.h"
 #include "apps/common/protocol.h"
 
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 typedef struct eval_options {
-    const char *model, *data, *pairs, *out;
-    const char *names, *landmarks;
-    int skip, people, pictures, cache_mb, threads;
-    double part;
-    bool strict;
+    portraits_request faces;
+    const char *model, *pairs, *out;
+    int threads;
 } eval_options;
 
 static int parse(eval_options *o, int count, char **arguments)
 {
-    const option options[] = {
+    const option own[] = {
         {"model", OPTION_TEXT, &o->model, "what facenet train has made", "FILE", 0, 0, NULL},
-        {"data", OPTION_TEXT, &o->data,
-         "a folder per person in this folder, or a list of lines \"path<TAB>name\"; without it: built-in faces of people held out", "DIR|LIST", 0, 0, NULL},
-        {"names", OPTION_TEXT, &o->names,
-         "take only the people in this list, in the layout of LFW's people.txt", "FILE", 0, 0, NULL},
-        {"part", OPTION_DOUBLE, &o->part, "of the middle of each picture that is taken; 0: as the model was trained", "X", 0, 1, NULL},
-        {"landmarks", OPTION_TEXT, &o->landmarks,
-         "for a model trained on aligned faces: the points, as for facenet train", "FILE", 0, 0, NULL},
-        {"strict", OPTION_FLAG, &o->strict,
-         "stop at a picture that cannot be read; else such are named and skipped", NULL, 0, 0, NULL},
-        {"cache-mb", OPTION_INT, &o->cache_mb,
-         "memory for pictures; what does not fit is decoded again each time; changes no result", "N", 0, 1e6, NULL},
-        {"skip-people", OPTION_INT, &o->skip,
-         "leave out the first N people in name order (those trained on)", "N", 0, 1e6, NULL},
-        {"people", OPTION_INT, &o->people,
-         "evaluate on N people; 0: all that are left (built-in: 200)", "N", 0, 1e6, NULL},
-        {"pictures", OPTION_INT, &o->pictures, "pictures of each built-in person", "N", 2, 1000, NULL},
-        {"pairs", OPTION_TEXT, &o->pairs,
-         "list of pairs in LFW's layout; without it 10 folds of up to 300 + 300 are drawn", "FILE", 0, 0, NULL},
+        {"pairs", OPTION_TEXT, &o->pairs, "list of pairs in LFW's layout; without it 10 folds of up to 300 + 300 are drawn",
+         "FILE", 0, 0, NULL},
         {"threads", OPTION_INT, &o->threads, "0: all; changes no result", "N", 0, 1024, NULL},
         {"out", OPTION_TEXT, &o->out, "folder for roc.png", "DIR", 0, 0, NULL},
     };
+    option options[PORTRAITS_OPTIONS + sizeof own / sizeof *own];
+    portraits_options(options, &o->faces);
+    memcpy(options + PORTRAITS_OPTIONS, own, sizeof own);
     command c = {.program = "facenet", .verb = "eval",
                  .summary = "Verifies pairs: accuracy, AUC, EER, VAL at FAR, beside pixels and eigenfaces.",
                  .options = options, .option_count = (int)(sizeof options / sizeof *options)};
@@ -62,12 +47,14 @@ static bool draw_roc(const contender *contenders, int count, const char *folder,
     plot_series series[4];
     char path[1024];
     image chart = {0};
-    if ((size_t)snprintf(path, sizeof path, "%s/roc.png", folder) >= sizeof path) return app_fail(error, "--out: the name is too long");
+    if ((size_t)snprintf(path, sizeof path, "%s/roc.png", folder) >= sizeof path)
+        return app_fail(error, "--out: the name is too long");
     for (int i = 0; i < count; i++)
-        series[i] = (plot_series){contenders[i].name, contenders[i].roc.far, contenders[i].roc.val, contenders[i].roc.count};
-    const plot_chart what = {.title = "same person, or not? (people never trained on)", .x_label = "false accepts (FAR)",
-                             .y_label = "true accepts (VAL)", .series = series, .series_count = count, .log_x = true,
-                             .x_min = 1e-3, .x_max = 1, .y_min = 0, .y_max = 1};
+        series[i] = (plot_series){contenders[i].name, contenders[i].roc.far, contenders[i].roc.val,
+                                  contenders[i].roc.count};
+    const plot_chart what = {.title = "same person, or not? (people never trained on)",
+                             .x_label = "false accepts (FAR)", .y_label = "true accepts (VAL)", .series = series,
+                             .series_count = count, .log_x = true, .x_min = 1e-3, .x_max = 1, .y_min = 0, .y_max = 1};
     const bool done = folder_make(folder, error) && plot_draw(&chart, &what, error) && image_write(&chart, path, error);
     image_free(&chart);
     return done;
@@ -91,39 +78,39 @@ static bool measure_model(contender *out, tsr_model *m, int length, const pictur
 }
 
 /* Pictures that eigenfaces may learn from: the people left out of the evaluation, where there are any. */
-static bool open_known(portraits *known, tsr_context *ctx, const eval_options *o, const portraits_request *evaluated, app_error *error)
+static bool open_known(portraits *known, const face_view *view, tsr_context *ctx, const portraits_request *evaluated,
+                       app_error *error)
 {
     portraits_request request = *evaluated;
     request.who.skip = 0;
-    request.who.limit = o->data ? o->skip : 200;
+    request.who.limit = request.who.data ? evaluated->who.skip : 200;
     request.held_out = false;
     *known = (portraits){0};
-    return (o->data && o->skip == 0) || portraits_open(known, ctx, &request, error);
+    return (request.who.data && request.who.limit == 0) || view_open_faces(view, known, ctx, &request, error);
 }
 
-static bool measure_all(tsr_model *m, const eval_options *o, const face_view *view, contender *contenders, app_error *error)
+static bool measure_all(tsr_model *m, const eval_options *o, const face_view *view, contender *contenders,
+                        app_error *error)
 {
     tsr_context *ctx = tsr_model_context(m);
-    tsr_set_training(m, false);
-    const portraits_request request = {.who = {o->data, o->names, o->skip, o->data || o->people ? o->people : 200},
-                                       .strict = o->strict, .cache_mb = o->cache_mb, .per_person = o->pictures, .held_out = true, .size = view->form.size, .channels = view->form.channels,
-                                       .landmarks = view->aligned ? o->landmarks : NULL, .part = view->part};
     portraits set = {0}, known = {0};
     pairs list = {0};
-    bool done = portraits_open(&set, ctx, &request, error);
+    tsr_set_training(m, false);
+    bool done = view_open_faces(view, &set, ctx, &o->faces, error);
     if (done) portraits_tell(&set, "facenet eval");
-    view_apply(view, &set.pictures);
-    done = done && open_known(&known, ctx, o, &request, error);
+    done = done && open_known(&known, view, ctx, &o->faces, error);
     done = done && (o->pairs ? pairs_read(&list, o->pairs, &set.persons, error)
                              : pairs_generate(&list, set.pictures.labels, set.pictures.count, 300, 1, error));
+    const bool others = known.pictures.count > 0;
+    const pictures *learnt = others ? &known.pictures : &set.pictures;
     if (done && list.missing > 0)
-        fprintf(stderr, "facenet eval: %d pairs were left out, their pictures are missing; the first: %s\n", list.missing, list.first_missing);
+        fprintf(stderr, "facenet eval: %d pairs were left out, their pictures are missing; the first: %s\n",
+                list.missing, list.first_missing);
     if (done)
         fprintf(stderr, "facenet eval: %d pairs of %d pictures; eigenfaces learnt from %d pictures of %s\n", list.count,
-                set.pictures.count, known.pictures.count ? known.pictures.count : set.pictures.count,
-                known.pictures.count ? "other people" : "the same people");
+                set.pictures.count, learnt->count, others ? "other people" : "the same people");
     done = done && contender_pixels(&contenders[0], &set.pictures, &list, error) &&
-           contender_eigenfaces(&contenders[1], known.pictures.count ? &known.pictures : &set.pictures, &set.pictures, &list, error) &&
+           contender_eigenfaces(&contenders[1], learnt, &set.pictures, &list, error) &&
            measure_model(&contenders[2], m, view->form.embedding, &set.pictures, &list, error);
     pairs_free(&list);
     portraits_close(&known);
@@ -133,21 +120,19 @@ static bool measure_all(tsr_model *m, const eval_options *o, const face_view *vi
 
 int facenet_eval(int count, char **arguments)
 {
-    eval_options o = {.model = "out/model.safetensors", .out = "out", .pictures = 8, .cache_mb = 2048};
+    eval_options o = {.faces = {.per_person = 8, .cache_mb = 2048, .held_out = true},
+                      .model = "out/model.safetensors", .out = "out"};
     const int status = parse(&o, count, arguments);
     if (status != COMMAND_GO) return status;
+    if (!o.faces.who.data && o.faces.who.limit == 0) o.faces.who.limit = 200;
     app_error error = {""};
     contender contenders[] = {{.name = "pixels"}, {.name = "eigenfaces"}, {.name = "model"}};
     face_view view;
     tsr_context *ctx = tsr_open(&(tsr_options){.threads = o.threads});
     tsr_model *m = tsr_model_new(ctx);
     bool done = m || app_fail(&error, "out of memory");
-    done = done && view_open(m, o.model, &view, &error);
-    if (done && o.part > 0) view.part = o.part;
-    if (done && o.data && view.aligned && !o.landmarks)
-        done = app_fail(&error, "%s was trained on faces aligned by landmarks: --landmarks FILE is needed", o.model);
-    done = done && measure_all(m, &o, &view, contenders, &error) &&
-           draw_roc(contenders, 3, o.out, &error);
+    done = done && view_open(m, o.model, &view, &error) && view_choose(&view, &o.faces, o.model, &error) &&
+           measure_all(m, &o, &view, contenders, &error) && draw_roc(contenders, 3, o.out, &error);
     for (int i = 0; i < 3; i++) {
         if (done) contender_print(&contenders[i]);
         contender_free(&contenders[i]);

@@ -2,7 +2,7 @@
 #ifndef TESSERA_APPS_FACENET_H
 #define TESSERA_APPS_FACENET_H
 
-#include "apps/common/loader.h"
+#include "apps/common/portraits.h"
 #include "apps/facenet/nets.h"
 
 /* ---- net.c ----------------------------------------------------------------------------------------------------------- */
@@ -18,8 +18,13 @@ typedef struct face_view {
 void view_describe(tsr_model *m, const face_view *view);
 bool view_open(tsr_model *m, const char *path, face_view *out, app_error *error);
 
-/* Makes inputs of pictures as the net takes them; they have the form's size and channels. */
-void view_apply(const face_view *view, pictures *set);
+/* What is asked for (part, landmarks) where something is, else what the model has, in both. Fails where a model of
+ * aligned faces is given pictures without landmarks; `model` is its name. */
+bool view_choose(face_view *view, portraits_request *faces, const char *model, app_error *error);
+
+/* Opens the pictures that a view wants, and has inputs made of them as its net takes them; see portraits_open. */
+bool view_open_faces(const face_view *view, portraits *out, tsr_context *ctx, const portraits_request *faces,
+                     app_error *error);
 
 /* Embeddings of all pictures, [count, form.embedding], in batches, evaluating. */
 bool net_embed(tsr_model *m, const pictures *set, tsr_real *out, app_error *error);

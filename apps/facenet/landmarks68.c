@@ -50,9 +50,9 @@ bool landmarks68_find(mark points[LANDMARKS], tsr_model *m, const image *photo, 
     if (!cut(&face, photo, box, &left, &top, error)) return false;
     tsr_set_training(m, false);
     TSR_NO_GRAD(ctx) {
-        square_place place;
+        square_place place = {.size = SIDE, .centred = true};
         tsr_real values[2 * LANDMARKS];
-        tsr_tensor *x = square_input(ctx, &face, SIDE, true, mean, &place, error);
+        tsr_tensor *x = square_input(ctx, &face, &place, mean, error);
         done = x && tsr_copy_out(landmarks68_net(m, x), values, 2 * LANDMARKS);
         if (tsr_error(ctx)) app_fail(error, "%s", tsr_error(ctx));
         for (int i = 0; done && i < LANDMARKS; i++)

@@ -28,11 +28,27 @@ bool view_open(tsr_model *m, const char *path, face_view *out, app_error *error)
     return true;
 }
 
-void view_apply(const face_view *view, pictures *set)
+bool view_choose(face_view *view, portraits_request *faces, const char *model, app_error *error)
 {
-    const face_net *net = view->form.net;
-    memcpy(set->mean, net->mean, sizeof set->mean);
-    set->divisor = net->divisor;
+    if (faces->landmarks || faces->part > 0) {
+        view->aligned = faces->landmarks != NULL;
+        view->part = (int)(1000 * faces->part + 0.5) / 1000.0; /* as the file keeps it */
+    }
+    faces->part = view->part;
+    return !view->aligned || faces->landmarks ||
+           app_fail(error, "%s was trained on faces aligned by landmarks: --landmarks or --part is needed", model);
+}
+
+bool view_open_faces(const face_view *view, portraits *out, tsr_context *ctx, const portraits_request *faces,
+                     app_error *error)
+{
+    portraits_request request = *faces;
+    request.size = view->form.size;
+    request.channels = view->form.channels;
+    if (!portraits_open(out, ctx, &request, error)) return false;
+    memcpy(out->pictures.mean, view->form.net->mean, sizeof out->pictures.mean);
+    out->pictures.divisor = view->form.net->divisor;
+    return true;
 }
 
 /* ---- pictures in ------------------------------------------------------------------------------------------------- */
@@ -42,9 +58,9 @@ tsr_tensor *net_batch(tsr_context *ctx, const pictures *set, const int *numbers,
 {
     app_error error = {""};
     tsr_tensor *x = tsr_zeros(ctx, TSR_SHAPE(count, set->size, set->size, set->channels));
-    const tsr_rng rng = {tsr_seed(ctx), tsr_substream(tsr_stream("augmentation"), (uint64_t)step)};
+    const variation varied = {how, {tsr_seed(ctx), tsr_substream(tsr_stream("augmentation"), (uint64_t)step)}};
     tsr_real *out = tsr_write(x);
-    return !out || pictures_inputs(set, numbers, count, how, rng, out, &error) ? x : tsr_fail(ctx, "%s", error.text);
+    return !out || pictures_inputs(set, numbers, count, varied, out, &error) ? x : tsr_fail(ctx, "%s", error.text);
 }
 
 bool net_embed(tsr_model *m, const pictures *set, tsr_real *out, app_error *error)

@@ -149,8 +149,3 @@ tsr_tensor *face_embed(tsr_model *m, tsr_tensor *x)
                         form.size, form.size, form.channels);
     return form.net->embed(m, x, form.embedding);
 }
-
-void face_rgb_to_input(const unsigned char *pixels, int64_t count, const double mean[3], double divisor, tsr_real *out)
-{
-    for (int64_t i = 0; i < 3 * count; i++) out[i] = (tsr_real)((pixels[i] - mean[i % 3]) / divisor);
-}

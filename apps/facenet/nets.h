@@ -50,9 +50,6 @@ bool face_open(tsr_model *m, const char *path, face_form *out, app_error *error)
  * but for face_resnet29, whose embeddings of one person are nearer than 0.6 (not squared). */
 tsr_tensor *face_embed(tsr_model *m, tsr_tensor *x);
 
-/* Pixels of a picture as a net with a mean and a divisor sees them: (pixel - mean) / divisor, count RGB pixels. */
-void face_rgb_to_input(const unsigned char *pixels, int64_t count, const double mean[3], double divisor, tsr_real *out);
-
 /* ---- the nets (table in nets.c) ---------------------------------------------------------------------------------- */
 
 tsr_tensor *small_embed(tsr_model *m, tsr_tensor *x, int embedding);

@@ -5,7 +5,6 @@
 #include "apps/common/csv.h"
 #include "apps/common/folder.h"
 #include "apps/common/plot.h"
-#include "apps/common/portraits.h"
 #include "apps/common/progress.h"
 #include "apps/facenet/training.h"
 
@@ -14,61 +13,55 @@
 #include <string.h>
 
 typedef struct train_options {
-    const char *data, *names, *landmarks, *net, *from, *out, *mining;
-    int skip, people, pictures, size, embedding, cache_mb, per_batch, per_person, steps, threads;
-    bool strict, grey, no_flip;
-    double part, margin, lr, weight_decay, vary, jitter, erase;
+    portraits_request faces;
+    const char *net, *from, *out, *mining;
+    int size, embedding, per_batch, per_person, steps, threads;
+    bool grey, no_flip;
+    double margin, lr, weight_decay, vary, jitter, erase;
     uint64_t seed;
 } train_options;
 
 static int parse(train_options *o, int count, char **arguments)
 {
-    const option options[] = {
-        {"data", OPTION_TEXT, &o->data,
-         "a folder per person in this folder, or a list of lines \"path<TAB>name\"; without it: built-in faces", "DIR|LIST", 0, 0, NULL},
-        {"names", OPTION_TEXT, &o->names,
-         "take only the people in this list, in the layout of LFW's people.txt", "FILE", 0, 0, NULL},
-        {"strict", OPTION_FLAG, &o->strict,
-         "stop at a picture that cannot be read; else such are named and skipped", NULL, 0, 0, NULL},
-        {"cache-mb", OPTION_INT, &o->cache_mb,
-         "memory for pictures; what does not fit is decoded again each time; changes no result", "N", 0, 1e6, NULL},
-        {"people", OPTION_INT, &o->people,
-         "train on the first N people in name order; 0: all (built-in: 1000)", "N", 0, 1e6, NULL},
-        {"skip-people", OPTION_INT, &o->skip, "leave out the first N people in name order", "N", 0, 1e6, NULL},
-        {"pictures", OPTION_INT, &o->pictures, "pictures of each built-in person", "N", 2, 1000, NULL},
+    const option own[] = {
         {"net", OPTION_TEXT, &o->net, "which net: see facenet summary", "NAME", 0, 0, NULL},
         {"embedding", OPTION_INT, &o->embedding, "length of the embeddings; 0: the net's own", "N", 0, 65536, NULL},
-        {"from", OPTION_TEXT, &o->from, "go on from this model's net and weights", "FILE", 0, 0, NULL},
-        {"size", OPTION_INT, &o->size, "side of the square that the net sees, pixels; 0: the net's own", "N", 0, 1024, NULL},
+        {"size", OPTION_INT, &o->size, "side of the square that the net sees, pixels; 0: the net's own", "N", 0, 1024,
+         NULL},
         {"grey", OPTION_FLAG, &o->grey, "see no colours", NULL, 0, 0, NULL},
-        {"part", OPTION_DOUBLE, &o->part, "of the middle of each picture that is taken; 0: all", "X", 0, 1, NULL},
-        {"landmarks", OPTION_TEXT, &o->landmarks,
-         "align faces by these points: lines of a picture and x y of both eyes, or of eyes, nose and corners of the mouth", "FILE", 0, 0, NULL},
-        {"steps", OPTION_INT, &o->steps,
-         "batches to train on; 0: 300 on a folder, 800 on the built-in faces", "N", 0, 1e9, NULL},
+        {"from", OPTION_TEXT, &o->from, "go on from this model, its net, size and weights", "FILE", 0, 0, NULL},
+        {"steps", OPTION_INT, &o->steps, "batches to train on; 0: 300 on your data, 800 on the built-in faces", "N", 0,
+         1e9, NULL},
         {"batch-people", OPTION_INT, &o->per_batch, "people in a batch", "N", 2, 4096, NULL},
         {"batch-pictures", OPTION_INT, &o->per_person, "pictures of each of them", "N", 2, 4096, NULL},
         {"margin", OPTION_DOUBLE, &o->margin, "between squared distances of same and different", "X", 1e-6, 4, NULL},
-        {"mining", OPTION_TEXT, &o->mining,
-         "which triplets of a batch are learnt from", "KIND", 0, 0, "semi-hard|hardest|all|random"},
-        {"lr", OPTION_DOUBLE, &o->lr,
-         "learning rate (AdamW); rises over 20 steps, then falls to 0 along a cosine", "X", 0, 1e3, NULL},
+        {"mining", OPTION_TEXT, &o->mining, "which triplets of a batch are learnt from", "KIND", 0, 0,
+         "semi-hard|hardest|all|random"},
+        {"lr", OPTION_DOUBLE, &o->lr, "learning rate (AdamW); rises over 20 steps, then falls to 0 along a cosine", "X",
+         0, 1e3, NULL},
         {"weight-decay", OPTION_DOUBLE, &o->weight_decay, "of AdamW", "X", 0, 1e3, NULL},
-        {"vary", OPTION_DOUBLE, &o->vary,
-         "how much pictures are shifted, turned, scaled in training; 0: not", "X", 0, 5, NULL},
-        {"jitter", OPTION_DOUBLE, &o->jitter,
-         "how much light, colour, sharpness and noise are varied in training", "X", 0, 2, NULL},
-        {"erase", OPTION_DOUBLE, &o->erase,
-         "how many pictures lose a rectangle in training: a share from 0 to 1", "X", 0, 1, NULL},
+        {"vary", OPTION_DOUBLE, &o->vary, "how much pictures are shifted, turned, scaled in training; 0: not", "X", 0, 5,
+         NULL},
+        {"jitter", OPTION_DOUBLE, &o->jitter, "how much light, colour, sharpness and noise are varied in training", "X",
+         0, 2, NULL},
+        {"erase", OPTION_DOUBLE, &o->erase, "share of the pictures that lose a rectangle in training", "X", 0, 1, NULL},
         {"no-flip", OPTION_FLAG, &o->no_flip, "do not mirror every other picture in training", NULL, 0, 0, NULL},
         {"seed", OPTION_UINT64, &o->seed, "of everything random", "N", 0, 0, NULL},
         {"threads", OPTION_INT, &o->threads, "0: all; changes no result", "N", 0, 1024, NULL},
-        {"out", OPTION_TEXT, &o->out,
-         "folder for model.safetensors, train.csv, loss.png, faces.png", "DIR", 0, 0, NULL},
+        {"out", OPTION_TEXT, &o->out, "folder for model.safetensors, train.csv, loss.png, faces.png", "DIR", 0, 0, NULL},
     };
+    option options[PORTRAITS_OPTIONS + sizeof own / sizeof *own];
+    portraits_options(options, &o->faces);
+    memcpy(options + PORTRAITS_OPTIONS, own, sizeof own);
     command c = {.program = "facenet", .verb = "train", .summary = "Trains an embedding net by triplets, from scratch.",
                  .options = options, .option_count = (int)(sizeof options / sizeof *options)};
-    return command_start(&c, count, arguments);
+    const int status = command_start(&c, count, arguments);
+    const char *problem = NULL;
+    if (status == COMMAND_GO && o->faces.landmarks && !o->faces.who.data) problem = "--landmarks needs --data";
+    if (status == COMMAND_GO && o->from && (o->size || o->grey || o->embedding))
+        problem = "--from has a size, channels and an embedding: no --size, --grey or --embedding with it";
+    if (problem) fprintf(stderr, "facenet train: %s\n", problem);
+    return problem ? COMMAND_WRONG_USAGE : status;
 }
 
 static tsr_mining mining_of(const char *name)
@@ -130,8 +123,8 @@ typedef struct history { /* of each step */
 
 static bool draw_curves(const history *h, const char *path, app_error *error)
 {
-    static const char *const names[] = {"loss", "active triplets (share of those possible)", "mean distance^2, same person",
-                                        "mean distance^2, different people"};
+    static const char *const names[] = {"loss", "active triplets (share of those possible)",
+                                        "mean distance^2, same person", "mean distance^2, different people"};
     const double *columns[] = {h->loss, h->active, h->positive, h->negative};
     double *room = malloc((size_t)h->count * 8 * sizeof *room + sizeof *room);
     plot_series series[4];
@@ -141,8 +134,8 @@ static bool draw_curves(const history *h, const char *path, app_error *error)
         double *x = room + (ptrdiff_t)2 * i * h->count, *y = x + h->count;
         series[i] = (plot_series){names[i], x, y, smooth(columns[i], h->count, x, y)};
     }
-    const bool done = plot_draw(&chart, &(plot_chart){.title = "training", .x_label = "step", .series = series, .series_count = 4}, error) &&
-                      image_write(&chart, path, error);
+    const plot_chart what = {.title = "training", .x_label = "step", .series = series, .series_count = 4};
+    const bool done = plot_draw(&chart, &what, error) && image_write(&chart, path, error);
     image_free(&chart);
     free(room);
     return done;
@@ -152,13 +145,15 @@ static bool draw_curves(const history *h, const char *path, app_error *error)
 
 static bool in_folder(char *room, size_t bytes, const char *folder, const char *name, app_error *error)
 {
-    return (size_t)snprintf(room, bytes, "%s/%s", folder, name) < bytes || app_fail(error, "--out: the name is too long");
+    return (size_t)snprintf(room, bytes, "%s/%s", folder, name) < bytes ||
+           app_fail(error, "--out: the name is too long");
 }
 
 static void tell_collapse(const training *t)
 {
-    fprintf(stderr, "facenet train: the embedding has collapsed: all faces lie in one point, the loss stays at the margin (%g). "
-                    "Lower --lr (now %g), or choose --mining semi-hard\n", t->settings.margin, t->settings.lr);
+    fprintf(stderr, "facenet train: the embedding has collapsed: all faces lie in one point, the loss stays at the "
+                    "margin (%g). Lower --lr (now %g), or choose --mining semi-hard\n",
+            t->settings.margin, t->settings.lr);
 }
 
 static bool run_steps(training *t, history *h, csv_log *log, app_error *error)
@@ -187,7 +182,8 @@ static bool run_steps(training *t, history *h, csv_log *log, app_error *error)
                               now.triplets.negative, now.lr};
         if (!csv_row(log, row, &log_error)) fprintf(stderr, "facenet train: %s\n", log_error.text);
         snprintf(note, sizeof note, "loss %.4f  active %lld/%lld  same %.3f  different %.3f", now.loss,
-                 (long long)now.triplets.active, (long long)now.triplets.triplets, now.triplets.positive, now.triplets.negative);
+                 (long long)now.triplets.active, (long long)now.triplets.triplets, now.triplets.positive,
+                 now.triplets.negative);
         progress_show(&bar, (step + 1) * batch, note);
         if (now.collapsed) {
             progress_end(&bar);
@@ -202,7 +198,8 @@ static bool history_open(history *h, int64_t steps, app_error *error)
 {
     const size_t bytes = (size_t)steps * sizeof(double);
     *h = (history){malloc(bytes), malloc(bytes), malloc(bytes), malloc(bytes), 0};
-    return (h->loss && h->active && h->positive && h->negative) || app_fail(error, "out of memory for %lld steps", (long long)steps);
+    return (h->loss && h->active && h->positive && h->negative) ||
+           app_fail(error, "out of memory for %lld steps", (long long)steps);
 }
 
 static void history_close(history *h)
@@ -247,7 +244,7 @@ static bool train_on(const train_options *o, tsr_model *m, const pictures *set, 
 }
 
 /* Of a new model, or of the one to go on from. */
-static bool make_view(face_view *out, tsr_model *m, const train_options *o, app_error *error)
+static bool make_view(face_view *out, tsr_model *m, train_options *o, app_error *error)
 {
     *out = (face_view){0};
     if (o->from) {
@@ -257,39 +254,30 @@ static bool make_view(face_view *out, tsr_model *m, const train_options *o, app_
         const face_form wanted = {.size = o->size, .channels = o->grey ? 1 : 3, .embedding = o->embedding};
         if (!net || !face_form_of(&out->form, net, &wanted, error)) return false;
     }
-    out->aligned = o->landmarks != NULL;
-    out->part = o->part;
+    if (!view_choose(out, &o->faces, o->from, error)) return false;
     view_describe(m, out);
     return true;
 }
 
 int facenet_train(int count, char **arguments)
 {
-    train_options o = {.out = "out", .net = "small", .mining = "semi-hard", .pictures = 12, .cache_mb = 2048, .per_batch = 32, .per_person = 4,
-                       .margin = 0.2, .lr = 0.003, .weight_decay = 0.01, .vary = 1, .seed = 1};
+    train_options o = {.faces = {.per_person = 12, .cache_mb = 2048}, .out = "out", .net = "small",
+                       .mining = "semi-hard", .per_batch = 32, .per_person = 4, .margin = 0.2, .lr = 0.003,
+                       .weight_decay = 0.01, .vary = 1, .seed = 1};
     const int status = parse(&o, count, arguments);
     if (status != COMMAND_GO) return status;
-    if (o.landmarks && !o.data) {
-        fprintf(stderr, "facenet train: --landmarks needs --data\n");
-        return COMMAND_WRONG_USAGE;
-    }
+    if (o.steps == 0) o.steps = o.faces.who.data ? 300 : 800;
+    if (!o.faces.who.data && o.faces.who.limit == 0) o.faces.who.limit = 1000;
     app_error error = {""};
-    o.part = (int)(1000 * o.part + 0.5) / 1000.0; /* what the model's file keeps of it */
     tsr_context *ctx = tsr_open(&(tsr_options){.seed = o.seed, .threads = o.threads});
     tsr_model *m = tsr_model_new(ctx);
     portraits data = {0};
-    face_view view = {0};
-    if (o.steps == 0) o.steps = o.data ? 300 : 800;
-    if (!o.data && o.people == 0) o.people = 1000;
+    face_view view;
     bool done = m || app_fail(&error, "out of memory");
-    done = done && make_view(&view, m, &o, &error);
-    const portraits_request request = {.who = {o.data, o.names, o.skip, o.people}, .strict = o.strict,
-                                       .cache_mb = o.cache_mb, .per_person = o.pictures, .size = view.form.size,
-                                       .channels = view.form.channels, .landmarks = o.landmarks, .part = o.part};
-    done = done && folder_make(o.out, &error) && portraits_open(&data, ctx, &request, &error);
+    done = done && make_view(&view, m, &o, &error) && folder_make(o.out, &error) &&
+           view_open_faces(&view, &data, ctx, &o.faces, &error);
     if (done) {
         portraits_tell(&data, "facenet train");
-        view_apply(&view, &data.pictures);
         done = train_on(&o, m, &data.pictures, &error);
     }
     portraits_close(&data);

@@ -2,6 +2,8 @@
 #ifndef TESSERA_TESTS_APPS_FILES_H
 #define TESSERA_TESTS_APPS_FILES_H
 
+#include "apps/common/folder.h"
+
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,6 +19,16 @@ static inline bool write_bytes(const char *path, const void *bytes, size_t size)
 static inline bool write_text(const char *path, const char *text)
 {
     return write_bytes(path, text, strlen(text));
+}
+
+/* A file in a folder of `root`, which is made. */
+static inline bool add_file(const char *root, const char *folder, const char *file, const char *text)
+{
+    app_error error = {""};
+    char inside[300], path[400];
+    snprintf(inside, sizeof inside, "%.200s/%.50s", root, folder);
+    snprintf(path, sizeof path, "%s/%.50s", inside, file);
+    return folder_make(inside, &error) && write_text(path, text);
 }
 
 /* The number of bytes read, at most `room`. */

@@ -12,15 +12,6 @@
 #include "tests/apps/pictures.h"
 #include "tests/test.h"
 
-static bool add(const char *root, const char *who, const char *file, const char *text)
-{
-    app_error error = {""};
-    char folder[300], path[400];
-    snprintf(folder, sizeof folder, "%.200s/%.50s", root, who);
-    snprintf(path, sizeof path, "%s/%.50s", folder, file);
-    return folder_make(folder, &error) && write_text(path, text);
-}
-
 static bool open_at(portraits *p, tsr_context *ctx, const char *data, int cache_mb, bool strict, app_error *error)
 {
     const portraits_request request = {.who.data = data, .strict = strict, .cache_mb = cache_mb, .size = 2, .channels = 3};
@@ -33,8 +24,8 @@ static const char *grey = "P2 3 1 9\n0 9 0", *red = "P3 1 1 255\n255 0 0", *brok
 static bool make_set(char *root, const char *name)
 {
     snprintf(root, 256, "%s", test_path(name));
-    return add(root, "Ann", "1.pgm", grey) && add(root, "Ann", "2.pgm", broken) && add(root, "Ann", "3.ppm", red) &&
-           add(root, "Bob", "1.pgm", broken) && add(root, "Cy", "1.ppm", red) && add(root, "Cy", "2.jpg", "");
+    return add_file(root, "Ann", "1.pgm", grey) && add_file(root, "Ann", "2.pgm", broken) && add_file(root, "Ann", "3.ppm", red) &&
+           add_file(root, "Bob", "1.pgm", broken) && add_file(root, "Cy", "1.ppm", red) && add_file(root, "Cy", "2.jpg", "");
 }
 
 /* ---- loading ----------------------------------------------------------------------------------------------------- */
@@ -95,7 +86,7 @@ TEST(loader_makes_middle_squares_of_one_size)
     char root[256], one[300], two[300];
     app_error error = {""};
     snprintf(root, sizeof root, "%s", test_path("loader-squares"));
-    CHECK(add(root, "Ann", "1.pgm", grey) && add(root, "Ann", "2.ppm", red));
+    CHECK(add_file(root, "Ann", "1.pgm", grey) && add_file(root, "Ann", "2.ppm", red));
     snprintf(one, sizeof one, "%s/Ann/1.pgm", root);
     snprintf(two, sizeof two, "%s/Ann/2.ppm", root);
     char *paths[] = {one, two};
@@ -147,7 +138,7 @@ TEST(loader_refuses_a_set_without_a_good_picture)
     portraits p;
     app_error error = {""}, missing = {""}, size = {""}, many = {""};
     snprintf(root, sizeof root, "%s", test_path("loader-bad"));
-    CHECK(add(root, "Ann", "1.pgm", broken) && add(root, "Bob", "1.pgm", broken));
+    CHECK(add_file(root, "Ann", "1.pgm", broken) && add_file(root, "Bob", "1.pgm", broken));
     CHECK(!open_at(&p, ctx, root, 1, false, &error));
     CHECK_CONTAINS(error.text, "none of 2 pictures can be read; the first: ");
     CHECK_CONTAINS(error.text, "/Ann/1.pgm: is truncated");
@@ -178,7 +169,7 @@ TEST(loader_says_which_picture_has_gone_since)
         CHECK(unlink(path) == 0);
     }
     const bool fetched = pictures_fetch(&p.pictures, (int[]){2, 1, 0}, 3, pixels, &error);
-    const bool inputs = pictures_inputs(&p.pictures, (int[]){2, 0, 1}, 3, NULL, (tsr_rng){0}, values, &gone);
+    const bool inputs = pictures_inputs(&p.pictures, (int[]){2, 0, 1}, 3, (variation){0}, values, &gone);
     portraits_close(&p);
     tsr_close(ctx);
     CHECK(!fetched && !inputs);
@@ -230,7 +221,8 @@ static bool train(const char *root, int cache_mb, int threads, int *held, double
             int numbers[BATCH];
             tsr_tensor *x = tsr_zeros(ctx, TSR_SHAPE(BATCH, SIDE, SIDE, 1));
             sampler_draw(&s, step, numbers);
-            done = pictures_inputs(&p.pictures, numbers, BATCH, &how, (tsr_rng){3, (uint64_t)step}, tsr_write(x), &error);
+            done = pictures_inputs(&p.pictures, numbers, BATCH, (variation){&how, {3, (uint64_t)step}}, tsr_write(x),
+                                   &error);
             x = tsr_nn_conv(m, "conv", x, 4, &(tsr_conv_options){.kernel = {5, 5}, .stride = {5, 5}, .activation = TSR_RELU});
             tsr_backward(tsr_mean(tsr_square(tsr_nn_linear(m, "out", x, 8, NULL)), NULL));
             tsr_step(opt);

@@ -11,26 +11,17 @@
 #include "tests/apps/files.h"
 #include "tests/test.h"
 
-static bool add(const char *root, const char *who, const char *file, const char *text)
-{
-    app_error error = {""};
-    char folder[300], path[400];
-    snprintf(folder, sizeof folder, "%.200s/%.50s", root, who);
-    snprintf(path, sizeof path, "%s/%.50s", folder, file);
-    return folder_make(folder, &error) && write_text(path, text);
-}
-
 static const char *grey = "P2 3 1 9\n0 9 0", *colour = "P3 1 1 255\n255 0 0";
 
 static bool make_set(char *root, const char *name)
 {
     snprintf(root, 256, "%s", test_path(name));
-    return add(root, "anna", "2.pgm", grey) && add(root, "anna", "10.pgm", grey) &&
-           add(root, "anna", "1.pgm", grey) && add(root, "Zed", "a.ppm", colour) &&
-           add(root, "Zed", "notes.txt", "P5 is a format of pictures") && add(root, "Zed", ".hidden", "x") &&
-           add(root, "Bob", "b.pgm", grey) && add(root, "Bob/sub.pgm", "c.pgm", grey) &&
-           add(root, "empty", "thumbs.db", "x") && add(root, ".git", "c.pgm", grey) &&
-           add(root, ".", "README", "Hello");
+    return add_file(root, "anna", "2.pgm", grey) && add_file(root, "anna", "10.pgm", grey) &&
+           add_file(root, "anna", "1.pgm", grey) && add_file(root, "Zed", "a.ppm", colour) &&
+           add_file(root, "Zed", "notes.txt", "P5 is a format of pictures") && add_file(root, "Zed", ".hidden", "x") &&
+           add_file(root, "Bob", "b.pgm", grey) && add_file(root, "Bob/sub.pgm", "c.pgm", grey) &&
+           add_file(root, "empty", "thumbs.db", "x") && add_file(root, ".git", "c.pgm", grey) &&
+           add_file(root, ".", "README", "Hello");
 }
 
 static bool open_folder(people *set, const char *root, int skip, int limit, app_error *error)
@@ -95,12 +86,12 @@ TEST(people_want_a_folder_with_pictures)
     CHECK(!open_folder(&set, root, 0, 0, &file));
     CHECK_CONTAINS(file.text, ": line 1 should be a path, a tab and a label");
     snprintf(root, sizeof root, "%s", test_path("no-picture-files"));
-    CHECK(add(root, "Ann", "a.gif", "GIF89a"));
+    CHECK(add_file(root, "Ann", "a.gif", "GIF89a"));
     CHECK(!open_folder(&set, root, 0, 0, &empty));
     CHECK_CONTAINS(empty.text, "holds no folder per person with pictures in it; not a picture: ");
     CHECK_CONTAINS(empty.text, "/Ann/a.gif");
     snprintf(root, sizeof root, "%s", test_path("hidden-pictures"));
-    CHECK(add(root, "Ann", ".a.pgm", grey) && add(root, ".Bob", "a.pgm", grey));
+    CHECK(add_file(root, "Ann", ".a.pgm", grey) && add_file(root, ".Bob", "a.pgm", grey));
     CHECK(!open_folder(&set, root, 0, 0, &hidden));
     CHECK_CONTAINS(hidden.text, ": holds no folder per person with pictures in it");
     CHECK(strstr(hidden.text, "not a picture") == NULL);
@@ -115,8 +106,8 @@ TEST(people_files_called_like_pictures_count_whatever_they_hold)
     people set;
     app_error error = {""};
     snprintf(root, sizeof root, "%s", test_path("people-called"));
-    CHECK(add(root, "Ann", "a.JPG", "") && add(root, "Ann", "b.jpeg", "x") && add(root, "Ann", "c", grey) &&
-          add(root, "Ann", "d", "x") && add(root, "Ann", "jpg", "x"));
+    CHECK(add_file(root, "Ann", "a.JPG", "") && add_file(root, "Ann", "b.jpeg", "x") && add_file(root, "Ann", "c", grey) &&
+          add_file(root, "Ann", "d", "x") && add_file(root, "Ann", "jpg", "x"));
     CHECK(open_folder(&set, root, 0, 0, &error));
     const int pictures = set.picture_count, skipped = set.skipped;
     people_free(&set);
@@ -130,7 +121,7 @@ TEST(people_links_that_lead_back_and_pipes_are_skipped)
     people set;
     app_error error = {""};
     snprintf(root, sizeof root, "%s", test_path("people-links"));
-    CHECK(add(root, "Ann", "a.pgm", grey) && add(root, "Ann/in", "b.pgm", grey) && add(root, "Bob", "c.pgm", grey));
+    CHECK(add_file(root, "Ann", "a.pgm", grey) && add_file(root, "Ann/in", "b.pgm", grey) && add_file(root, "Bob", "c.pgm", grey));
     static const char *const links[][2] = {
         {".", "self"}, {"../Ann", "Ann/back"}, {"../..", "Ann/in/up"}, {"../Bob", "Ann/other"}, {"nowhere", "Ann/x.pgm"}};
     for (int i = 0; i < 5; i++) { /* of an earlier run some may be there */

@@ -1,15 +1,2 @@
-/* Any bytes decoded as JPEG. */
-#include "apps/common/image_formats.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count);
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
-{
-    image p = {0};
-    image_about about = {0};
-    app_error error = {""};
-    if (jpeg_recognised(bytes, count) && !jpeg_decode(&p, bytes, count, &about, &error) && error.text[0] == '\0')
-        __builtin_trap(); /* an error without a message */
-    image_free(&p);
-    return 0;
-}
+#define FORMAT jpeg
+#include "tests/fuzz/fuzz_format.h"

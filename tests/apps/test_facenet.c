@@ -1,0 +1,86 @@
+/* The verbs train and eval, as they are called. */
+#include "apps/facenet/facenet.h"
+
+#include <string.h>
+
+#include "tests/apps/files.h"
+#include "tests/apps/pictures.h"
+#include "tests/test.h"
+
+enum { MOST_ARGUMENTS = 24 };
+
+/* Runs a verb on "a b c", blanks apart; the exit status. */
+static int run(int (*called)(int count, char **arguments), const char *words)
+{
+    char text[2000], *arguments[MOST_ARGUMENTS];
+    int count = 0;
+    snprintf(text, sizeof text, "%s", words);
+    for (char *at = strtok(text, " "); at && count < MOST_ARGUMENTS; at = strtok(NULL, " ")) arguments[count++] = at;
+    return called(count, arguments);
+}
+
+static bool make_people(const char *root)
+{
+    static const char *const names[] = {"Ann", "Bob", "Cy"};
+    app_error error = {""};
+    for (int i = 0; i < 6; i++) {
+        char path[400];
+        image p;
+        if (!add_file(root, names[i / 2], "note.txt", "no picture") || !make_sample(&p, 40 + i, 36, 3)) return false;
+        for (int k = 0; k < 3 * p.width * p.height; k++) p.pixels[k] = (unsigned char)(p.pixels[k] + 40 * (i / 2));
+        snprintf(path, sizeof path, "%.300s/%s/%d.png", root, names[i / 2], i);
+        const bool done = image_write(&p, path, &error);
+        image_free(&p);
+        if (!done) return false;
+    }
+    return true;
+}
+
+/* The view of a model's file. */
+static bool view_of(const char *path, face_view *view, app_error *error)
+{
+    tsr_context *ctx = tsr_open(NULL);
+    const bool done = view_open(tsr_model_new(ctx), path, view, error);
+    tsr_close(ctx);
+    return done;
+}
+
+TEST(facenet_goes_on_from_a_model_with_its_net_and_its_part_of_pictures)
+{
+    char root[256], out[256], words[1500], model[300];
+    app_error error = {""};
+    face_view first, second;
+    snprintf(root, sizeof root, "%s", test_path("facenet-people"));
+    snprintf(out, sizeof out, "%s", test_path("facenet-out"));
+    snprintf(model, sizeof model, "%s/model.safetensors", out);
+    CHECK(make_people(root));
+    snprintf(words, sizeof words, "--data %s --size 16 --embedding 8 --grey --part 0.5 --steps 2 --out %s", root, out);
+    CHECK_EQUAL(run(facenet_train, words), 0);
+    CHECK(view_of(model, &first, &error));
+    snprintf(words, sizeof words, "--data %s --from %s --steps 1 --out %s", root, model, out);
+    CHECK_EQUAL(run(facenet_train, words), 0);
+    CHECK(view_of(model, &second, &error));
+    CHECK(first.form.size == 16 && first.form.channels == 1 && first.form.embedding == 8 && !first.aligned);
+    CHECK(memcmp(&first.form, &second.form, sizeof first.form) == 0);
+    CHECK_EQUAL(first.part, 0.5);
+    CHECK_EQUAL(second.part, 0.5);
+    snprintf(words, sizeof words, "--data %s --model %s --out %s", root, model, out);
+    CHECK_EQUAL(run(facenet_eval, words), 0);
+    snprintf(words, sizeof words, "--data %s --from %s --size 20", root, model);
+    CHECK_EQUAL(run(facenet_train, words), 2);
+}
+
+TEST(facenet_models_of_aligned_faces_want_landmarks)
+{
+    face_view view = {.aligned = true, .part = 0.25}, middle = {.part = 0.25};
+    portraits_request none = {0}, part = {.part = 0.75}, points = {.landmarks = "points.tsv"};
+    app_error error = {""}, fine = {""};
+    CHECK(!view_choose(&view, &none, "a model", &error));
+    CHECK_CONTAINS(error.text, "a model was trained on faces aligned by landmarks: --landmarks or --part is needed");
+    CHECK(view_choose(&view, &points, "a model", &fine) && view.aligned);
+    CHECK(view_choose(&view, &part, "a model", &fine) && !view.aligned);
+    CHECK_EQUAL(view.part, 0.75);
+    CHECK(view_choose(&middle, &none, "another", &fine));
+    CHECK_EQUAL(none.part, 0.25);
+    CHECK(view_choose(&middle, &points, "another", &fine) && middle.aligned);
+}
