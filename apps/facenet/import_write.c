@@ -1,6 +1,6 @@
 #include "apps/facenet/import.h"
 
-#include "apps/facenet/detect.h"
+#include "apps/common/detect.h"
 #include "apps/facenet/nets.h"
 #include "core/platform.h"
 

@@ -1,5 +1,5 @@
 /* The face detector and the 68 landmarks: nets against known answers, boxes and points by hand. */
-#include "apps/facenet/detect.h"
+#include "apps/common/detect.h"
 #include "tests/apps/weights.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* The 68-point landmark net. */
-#include "apps/facenet/detect.h"
+#include "apps/common/detect.h"
 
 #include <math.h>
 

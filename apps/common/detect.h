@@ -1,7 +1,7 @@
 /* Faces in a photograph: the tiny face detector (a small YOLO) and the 68-point landmark net of the face-api packages.
  * Both are models of their own, loaded from files that `facenet import` makes. */
-#ifndef TESSERA_APPS_FACENET_DETECT_H
-#define TESSERA_APPS_FACENET_DETECT_H
+#ifndef TESSERA_APPS_DETECT_H
+#define TESSERA_APPS_DETECT_H
 
 #include "apps/common/align.h"
 #include "tessera.h"

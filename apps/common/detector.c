@@ -1,5 +1,5 @@
 /* The tiny face detector: the net, and boxes from what it says. */
-#include "apps/facenet/detect.h"
+#include "apps/common/detect.h"
 
 #include <math.h>
 #include <stdlib.h>

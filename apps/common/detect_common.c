@@ -1,4 +1,4 @@
-#include "apps/facenet/detect.h"
+#include "apps/common/detect.h"
 
 #include "apps/common/augment.h"
 
