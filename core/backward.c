@@ -93,7 +93,7 @@ static void deliver(tsr_node *n, int i, tsr_storage *gradient)
         gradient = own;
     }
     if (ctx->options.trap && !tsr_all_finite(gradient->data, t->size))
-        tsr_fail(ctx, "%s: the gradient of input %d %s has a value that is not finite", n->op->name, i,
+        tsr_fail(ctx, "%s: the gradient of input %d %s has a value that is not finite", tsr_call_name(n).text, i,
                  tsr_shape_text(t->shape).text);
     tsr_gather(t, gradient);
 }

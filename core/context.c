@@ -127,6 +127,11 @@ int tsr_threads(const tsr_context *ctx)
     return ctx ? ctx->options.threads : 1;
 }
 
+void tsr_set_trap(tsr_context *ctx, bool trap)
+{
+    if (ctx) ctx->options.trap = trap;
+}
+
 tsr_precision tsr_precision_of(const tsr_context *ctx)
 {
     return ctx ? ctx->options.precision : TSR_HIGH;

@@ -65,6 +65,9 @@ tsr_context *tsr_open(const tsr_options *options);
 /* Gives everything back: tensors, models, optimizers. Returns 0, or 1 where an error had stuck or ctx is NULL. */
 int tsr_close(tsr_context *ctx);
 
+/* Turns tsr_options.trap on or off, to look for what went wrong in a step that is taken again. */
+void tsr_set_trap(tsr_context *ctx, bool trap);
+
 /* The error that stuck, or NULL while all is well. The text lives until the error is cleared. */
 const char *tsr_error(const tsr_context *ctx);
 

@@ -45,7 +45,7 @@ struct tsr_tensor {
     tsr_storage *gradient;         /* NULL: none so far */
     struct tsr_node *node;         /* what computed it, where that was recorded */
     tsr_tensor *previous, *next;   /* in its scope's list */
-    const char *maker;             /* name of the op; NULL for data */
+    const char *maker;             /* name of the op; of a parameter its own; NULL for other data */
     int depth;                     /* of its scope; TSR_OWNED outside of all */
     bool needs_grad, retains_grad;
     tsr_shape shape;
@@ -149,6 +149,9 @@ void tsr_release(tsr_context *ctx, void *block, size_t bytes);
 tsr_tensor *tsr_error_tensor(tsr_context *ctx);
 
 void tsr_fail_memory(tsr_context *ctx, const char *what, size_t bytes);
+
+/* How messages call a call: "conv", or "conv (block1.conv)" where an input is a parameter of that layer. */
+tsr_text tsr_call_name(const tsr_node *n);
 
 tsr_storage *tsr_storage_new(tsr_context *ctx, int64_t size, const char *what); /* values not set */
 void tsr_storage_drop(tsr_context *ctx, tsr_storage *storage);                  /* NULL is fine */

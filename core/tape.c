@@ -81,6 +81,20 @@ static tsr_tensor *give_up(tsr_node *n)
     return &ctx->error_tensor;
 }
 
+tsr_text tsr_call_name(const tsr_node *n)
+{
+    tsr_text name;
+    const char *parameter = NULL;
+    for (int i = 0; i < n->count && !parameter; i++) {
+        const tsr_tensor *t = n->inputs[i].tensor;
+        if (t && t->depth == TSR_OWNED) parameter = t->maker;
+    }
+    const char *end = parameter ? strrchr(parameter, '.') : NULL;
+    const int length = end ? (int)(end - parameter) : 0;
+    snprintf(name.text, sizeof name.text, length ? "%s (%.*s)" : "%s", n->op->name, length, parameter);
+    return name;
+}
+
 tsr_tensor *tsr_reject(tsr_node *n, const char *format, ...)
 {
     if (!n->dead) {
@@ -89,7 +103,7 @@ tsr_tensor *tsr_reject(tsr_node *n, const char *format, ...)
         va_start(arguments, format);
         vsnprintf(text, sizeof text, format, arguments);
         va_end(arguments);
-        tsr_fail(n->ctx, "%s: %s", n->op->name, text);
+        tsr_fail(n->ctx, "%s: %s", tsr_call_name(n).text, text);
         n->dead = true;
     }
     return give_up(n);
@@ -128,7 +142,8 @@ tsr_tensor *tsr_end(tsr_node *n)
     if (ctx->options.profile) tsr_profile_add(n, false);
     tsr_pieces_release(ctx, &ctx->scratch, n->scratch_mark);
     if (ctx->options.trap && !tsr_all_finite(y->storage->data, y->size)) {
-        tsr_fail(ctx, "%s: the result %s has a value that is not finite", n->op->name, tsr_shape_text(y->shape).text);
+        tsr_fail(ctx, "%s: the result %s has a value that is not finite", tsr_call_name(n).text,
+                 tsr_shape_text(y->shape).text);
         return give_up(n);
     }
     if (!n->records) {

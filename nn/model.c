@@ -220,7 +220,10 @@ static tsr_entry *make_entry(tsr_model *m, const tsr_request *request, tsr_part 
     tsr_waiting *waiting = entry->name ? tsr_find_waiting(m, entry->name) : NULL;
     if (entry->name && !waiting && m->sealed) tsr_fail_unknown(m, entry->name);
     entry->tensor = tsr_tensor_empty(ctx, request->shape, entry->name); /* NULL after an error */
-    if (entry->tensor) tsr_tensor_own(entry->tensor);
+    if (entry->tensor) {
+        tsr_tensor_own(entry->tensor);
+        entry->tensor->maker = entry->name;
+    }
     if (!entry->tensor || (waiting && !tsr_take_values(m, entry, waiting)) || !tsr_list_add(ctx, &m->entries, entry)) {
         free_entry(ctx, entry);
         return NULL;

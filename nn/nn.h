@@ -127,12 +127,17 @@ bool tsr_summary(tsr_model *m, tsr_network net, tsr_tensor *x, FILE *out);
 /* ---- files ------------------------------------------------------------------------------------------------------- */
 
 /* A line of text that goes into the weight file with the model (its kind, its input size, ...), and comes back
- * from it. */
+ * from it. A NULL value takes it away. */
 void tsr_set_text(tsr_model *m, const char *key, const char *value);
 const char *tsr_text_of(const tsr_model *m, const char *key); /* NULL: there is none */
 
-/* Writes all parameters and buffers, in PyTorch's names and layout, as safetensors. */
-bool tsr_model_save(tsr_model *m, const char *path);
+typedef struct tsr_save_options {
+    const char *without; /* leaves out parameters and buffers whose names begin with the whole parts of this prefix: what
+                            only training needs, like a classifier on top of an embedding; NULL: nothing is left out */
+} tsr_save_options;
+
+/* Writes parameters and buffers, in PyTorch's names and layout, as safetensors. */
+bool tsr_model_save(tsr_model *m, const char *path, const tsr_save_options *options);
 
 typedef struct tsr_load_options {
     bool lenient; /* names the file lacks start fresh; default: the model is sealed, and they are an error */

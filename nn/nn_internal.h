@@ -117,6 +117,7 @@ typedef struct tsr_state_extra {
     void *user;
     int text_count;
     const tsr_archive_text *texts;
+    const char *without; /* see tsr_save_options */
 } tsr_state_extra;
 bool tsr_state_save(tsr_model *m, const tsr_state_extra *extra, const char *path);
 

@@ -66,10 +66,30 @@ static tsr_pair *find_text(const tsr_model *m, const char *key)
     return NULL;
 }
 
+static void drop_text(tsr_model *m, const char *key)
+{
+    int kept = 0;
+    for (int i = 0; i < m->texts.count; i++) {
+        tsr_pair *pair = m->texts.items[i];
+        if (strcmp(pair->key, key) != 0) {
+            m->texts.items[kept++] = pair;
+            continue;
+        }
+        tsr_free_text(m->ctx, pair->key);
+        tsr_free_text(m->ctx, pair->value);
+        tsr_release(m->ctx, pair, sizeof *pair);
+    }
+    m->texts.count = kept;
+}
+
 void tsr_set_text(tsr_model *m, const char *key, const char *value)
 {
     if (!m || m->ctx->failed) return;
     tsr_pair *pair = find_text(m, key);
+    if (!value) {
+        drop_text(m, key);
+        return;
+    }
     char *copy = tsr_copy_text(m->ctx, value);
     if (!copy) return;
     if (pair) {
@@ -237,7 +257,8 @@ bool tsr_check_claimed(tsr_model *m)
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 typedef struct writing {
-    tsr_model *m;
+    const tsr_entry **own; /* [own_count], the model's that are written */
+    int own_count;
     const tsr_state_extra *extra;
     tsr_real *room; /* for the largest */
 } writing;
@@ -245,8 +266,8 @@ typedef struct writing {
 static const tsr_real *values_of(void *user, int i)
 {
     const writing *w = user;
-    if (i >= w->m->entries.count) return w->extra->values(w->extra->user, i - w->m->entries.count);
-    const tsr_entry *entry = w->m->entries.items[i];
+    if (i >= w->own_count) return w->extra->values(w->extra->user, i - w->own_count);
+    const tsr_entry *entry = w->own[i];
     tsr_layout_write(&entry->layout, entry->tensor->storage->data, w->room);
     return w->room;
 }
@@ -261,37 +282,49 @@ static size_t largest_bytes(const tsr_model *m)
     return most;
 }
 
+/* The model's entries that are written, and room for the largest; false after an error. */
+static bool choose_entries(writing *w, const tsr_model *m, const char *path)
+{
+    const char *without = w->extra->without;
+    w->own = tsr_allocate(m->ctx, (size_t)(m->entries.count + 1) * sizeof *w->own, path);
+    w->room = tsr_allocate(m->ctx, largest_bytes(m), path);
+    if (!w->own || !w->room) return false;
+    for (int i = 0; i < m->entries.count; i++) {
+        const tsr_entry *entry = m->entries.items[i];
+        if (!without || !tsr_has_prefix(entry->name, without)) w->own[w->own_count++] = entry;
+    }
+    return true;
+}
+
 bool tsr_state_save(tsr_model *m, const tsr_state_extra *extra, const char *path)
 {
     if (!m || m->ctx->failed) return false;
     tsr_context *ctx = m->ctx;
-    const int own = m->entries.count, count = own + extra->count;
-    const int own_texts = m->texts.count, texts = own_texts + extra->text_count;
-    const size_t most = largest_bytes(m);
-    writing w = {.m = m, .extra = extra, .room = tsr_allocate(ctx, most, path)};
-    tsr_archive_entry *entries = tsr_allocate(ctx, (size_t)(count + 1) * sizeof *entries, path);
+    const int most = m->entries.count + extra->count, own_texts = m->texts.count, texts = own_texts + extra->text_count;
+    writing w = {.extra = extra};
+    tsr_archive_entry *entries = tsr_allocate(ctx, (size_t)(most + 1) * sizeof *entries, path);
     tsr_archive_text *lines = tsr_allocate(ctx, (size_t)(texts + 1) * sizeof *lines, path);
     bool done = false;
-    if (w.room && entries && lines) {
-        for (int i = 0; i < own; i++) {
-            const tsr_entry *entry = m->entries.items[i];
-            entries[i] = (tsr_archive_entry){entry->name, entry->layout.stored};
-        }
+    if (entries && lines && choose_entries(&w, m, path)) {
+        for (int i = 0; i < w.own_count; i++)
+            entries[i] = (tsr_archive_entry){w.own[i]->name, w.own[i]->layout.stored};
+        for (int i = 0; i < extra->count; i++) entries[w.own_count + i] = extra->entries[i];
         for (int i = 0; i < own_texts; i++) {
             const tsr_pair *pair = m->texts.items[i];
             lines[i] = (tsr_archive_text){pair->key, pair->value};
         }
-        for (int i = own; i < count; i++) entries[i] = extra->entries[i - own];
         for (int i = own_texts; i < texts; i++) lines[i] = extra->texts[i - own_texts];
-        done = tsr_archive_save(ctx, path, &(tsr_archive_content){count, entries, values_of, &w, texts, lines});
+        done = tsr_archive_save(ctx, path, &(tsr_archive_content){w.own_count + extra->count, entries, values_of, &w,
+                                                                  texts, lines});
     }
-    if (w.room) tsr_release(ctx, w.room, most);
-    if (entries) tsr_release(ctx, entries, (size_t)(count + 1) * sizeof *entries);
+    if (w.own) tsr_release(ctx, w.own, (size_t)(m->entries.count + 1) * sizeof *w.own);
+    if (w.room) tsr_release(ctx, w.room, largest_bytes(m));
+    if (entries) tsr_release(ctx, entries, (size_t)(most + 1) * sizeof *entries);
     if (lines) tsr_release(ctx, lines, (size_t)(texts + 1) * sizeof *lines);
     return done;
 }
 
-bool tsr_model_save(tsr_model *m, const char *path)
+bool tsr_model_save(tsr_model *m, const char *path, const tsr_save_options *options)
 {
-    return tsr_state_save(m, &(tsr_state_extra){0}, path);
+    return tsr_state_save(m, &(tsr_state_extra){.without = options ? options->without : NULL}, path);
 }

@@ -106,7 +106,7 @@ static bool write_sheet(sheet *s, const char *path)
     tsr_archive_text *lines = tsr_allocate(ctx, (size_t)(texts + 1) * sizeof *lines, path);
     if (!lines) return false;
     for (int i = 0; i < texts; i++) lines[i] = (tsr_archive_text){s->keys.items[i], s->values.items[i]};
-    const bool done = tsr_state_save(s->opt->m, &(tsr_state_extra){s->count, s->entries, data_at, s, texts, lines},
+    const bool done = tsr_state_save(s->opt->m, &(tsr_state_extra){s->count, s->entries, data_at, s, texts, lines, NULL},
                                      path);
     tsr_release(ctx, lines, (size_t)(texts + 1) * sizeof *lines);
     return done;

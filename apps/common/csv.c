@@ -26,6 +26,13 @@ bool csv_open(csv_log *log, const char *path, const char *const *names, int colu
     return end_row(log, error);
 }
 
+bool csv_append(csv_log *log, const char *path, int columns, app_error *error)
+{
+    errno = 0;
+    *log = (csv_log){.file = fopen(path, "a"), .path = path, .columns = columns};
+    return log->file || give_up(log, error);
+}
+
 bool csv_row(csv_log *log, const double *values, app_error *error)
 {
     if (!log->file) return true;

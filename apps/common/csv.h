@@ -14,6 +14,9 @@ typedef struct csv_log {
 /* Makes the file anew, with a header of `columns` names. */
 bool csv_open(csv_log *log, const char *path, const char *const *names, int columns, app_error *error);
 
+/* Goes on with a file that csv_open has made. */
+bool csv_append(csv_log *log, const char *path, int columns, app_error *error);
+
 /* Adds a row of as many values as there are columns (9 significant digits), and brings it to the file. The
  * first failure is reported; then the log is given up and later rows are dropped in silence, so that a full
  * disk stops no training. */

@@ -11,13 +11,15 @@ static int people_in(const pictures *set)
     return persons;
 }
 
-/* Keeps those who have two pictures or more. */
+/* Keeps those who have two pictures or more; the pictures close up. */
 static void drop_singles(sampler *s, int persons)
 {
-    s->people = 0;
+    s->people = s->pictures = 0;
     for (int p = 0; p < persons; p++) {
         if (s->count[p] < 2) continue;
-        s->first[s->people] = s->first[p];
+        memmove(s->order + s->pictures, s->order + s->first[p], (size_t)s->count[p] * sizeof *s->order);
+        s->first[s->people] = s->pictures;
+        s->pictures += s->count[p];
         s->count[s->people++] = s->count[p];
     }
 }
@@ -70,5 +72,30 @@ void sampler_draw(const sampler *s, int64_t step, int *out)
         const int64_t p = who[within * s->per_batch + i];
         tsr_random_permutation((tsr_rng){s->seed, tsr_substream(stream, (uint64_t)p)}, s->count[p], which);
         for (int k = 0; k < s->per_person; k++) *out++ = s->order[s->first[p] + which[k % s->count[p]]];
+    }
+}
+
+/* Of the people, the one whose pictures include order[i]. */
+static int owner(const sampler *s, int i)
+{
+    int low = 0, high = s->people - 1;
+    while (low < high) {
+        const int middle = low + (high - low + 1) / 2;
+        if (s->first[middle] <= i) low = middle;
+        else high = middle - 1;
+    }
+    return low;
+}
+
+void sampler_draw_singly(const sampler *s, int64_t step, int *out, int *who)
+{
+    const int count = s->per_batch * s->per_person;
+    const int64_t steps = s->pictures > count ? s->pictures / count : 1, epoch = step / steps, within = step % steps;
+    tsr_random_permutation((tsr_rng){s->seed, tsr_substream(tsr_stream("singly"), (uint64_t)epoch)}, s->pictures,
+                           s->shuffle);
+    for (int i = 0; i < count; i++) {
+        const int at = (int)s->shuffle[(within * count + i) % s->pictures];
+        out[i] = s->order[at];
+        who[i] = owner(s, at);
     }
 }

@@ -34,14 +34,6 @@ static int parse(eval_options *o, int count, char **arguments)
     return command_start(&c, count, arguments);
 }
 
-/* |a - b|^2 */
-static double embedding_distance(const tsr_real *a, const tsr_real *b, int length)
-{
-    double sum = 0;
-    for (int i = 0; i < length; i++) sum += (double)(a[i] - b[i]) * (double)(a[i] - b[i]);
-    return sum;
-}
-
 static bool draw_roc(const contender *contenders, int count, const char *folder, app_error *error)
 {
     plot_series series[4];
@@ -66,10 +58,10 @@ static bool measure_model(contender *out, tsr_model *m, int length, const pictur
     tsr_real *embeddings = malloc((size_t)set->count * (size_t)length * sizeof *embeddings);
     double *distances = malloc(((size_t)list->count + 1) * sizeof *distances);
     bool done = (embeddings && distances) || app_fail(error, "out of memory for %d embeddings", set->count);
-    done = done && net_embed(m, set, embeddings, error);
+    done = done && net_embed(m, set, 0, set->count, embeddings, error);
     for (int i = 0; done && i < list->count; i++)
-        distances[i] = embedding_distance(embeddings + (ptrdiff_t)list->items[i].a * length,
-                                          embeddings + (ptrdiff_t)list->items[i].b * length, length);
+        distances[i] = net_distance(embeddings + (ptrdiff_t)list->items[i].a * length,
+                                    embeddings + (ptrdiff_t)list->items[i].b * length, length);
     done = done && contender_measure(out, list, distances, error);
     free(embeddings);
     free(distances);

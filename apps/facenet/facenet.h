@@ -26,8 +26,11 @@ bool view_choose(face_view *view, portraits_request *faces, const char *model, a
 bool view_open_faces(const face_view *view, portraits *out, tsr_context *ctx, const portraits_request *faces,
                      app_error *error);
 
-/* Embeddings of all pictures, [count, form.embedding], in batches, evaluating. */
-bool net_embed(tsr_model *m, const pictures *set, tsr_real *out, app_error *error);
+/* Embeddings of `count` pictures from `first` on, [count, form.embedding], in batches, evaluating. */
+bool net_embed(tsr_model *m, const pictures *set, int first, int count, tsr_real *out, app_error *error);
+
+/* |a - b|^2 */
+double net_distance(const tsr_real *a, const tsr_real *b, int length);
 
 /* Pictures by number as one tensor in the current scope; varied by the augmentation where there is one. A picture that
  * cannot be read is an error of the context. */

@@ -63,22 +63,27 @@ tsr_tensor *net_batch(tsr_context *ctx, const pictures *set, const int *numbers,
     return !out || pictures_inputs(set, numbers, count, varied, out, &error) ? x : tsr_fail(ctx, "%s", error.text);
 }
 
-bool net_embed(tsr_model *m, const pictures *set, tsr_real *out, app_error *error)
+bool net_embed(tsr_model *m, const pictures *set, int first, int count, tsr_real *out, app_error *error)
 {
     enum { BATCH = 64 };
     tsr_context *ctx = tsr_model_context(m);
     const bool training = tsr_is_training(m);
     tsr_set_training(m, false);
-    for (int first = 0; first < set->count && !tsr_error(ctx); first += BATCH)
+    for (int done = 0; done < count && !tsr_error(ctx); done += BATCH)
         TSR_NO_GRAD(ctx) {
-            int numbers[BATCH], count = 0;
-            while (count < BATCH && first + count < set->count) {
-                numbers[count] = first + count;
-                count++;
-            }
-            const tsr_tensor *e = face_embed(m, net_batch(ctx, set, numbers, count, NULL, 0));
-            tsr_copy_out(e, out + first * tsr_size(e) / count, tsr_size(e));
+            const int some = count - done < BATCH ? count - done : BATCH;
+            int numbers[BATCH];
+            for (int i = 0; i < some; i++) numbers[i] = first + done + i;
+            const tsr_tensor *e = face_embed(m, net_batch(ctx, set, numbers, some, NULL, 0));
+            tsr_copy_out(e, out + done * tsr_size(e) / some, tsr_size(e));
         }
     tsr_set_training(m, training);
     return !tsr_error(ctx) || app_fail(error, "%s", tsr_error(ctx));
+}
+
+double net_distance(const tsr_real *a, const tsr_real *b, int length)
+{
+    double sum = 0;
+    for (int i = 0; i < length; i++) sum += (double)(a[i] - b[i]) * (double)(a[i] - b[i]);
+    return sum;
 }

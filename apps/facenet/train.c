@@ -1,77 +1,24 @@
 /* facenet train */
-#include "apps/facenet/facenet.h"
+#include "apps/facenet/train_options.h"
 
-#include "apps/common/command.h"
-#include "apps/common/csv.h"
-#include "apps/common/folder.h"
 #include "apps/common/plot.h"
-#include "apps/common/progress.h"
-#include "apps/facenet/training.h"
+#include "apps/common/protocol.h"
+#include "core/platform.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct train_options {
-    portraits_request faces;
-    const char *net, *from, *out, *mining;
-    int size, embedding, per_batch, per_person, steps, threads;
-    bool grey, no_flip;
-    double margin, lr, weight_decay, vary, jitter, erase;
-    uint64_t seed;
-} train_options;
-
-static int parse(train_options *o, int count, char **arguments)
-{
-    const option own[] = {
-        {"net", OPTION_TEXT, &o->net, "which net: see facenet summary", "NAME", 0, 0, NULL},
-        {"embedding", OPTION_INT, &o->embedding, "length of the embeddings; 0: the net's own", "N", 0, 65536, NULL},
-        {"size", OPTION_INT, &o->size, "side of the square that the net sees, pixels; 0: the net's own", "N", 0, 1024,
-         NULL},
-        {"grey", OPTION_FLAG, &o->grey, "see no colours", NULL, 0, 0, NULL},
-        {"from", OPTION_TEXT, &o->from, "go on from this model, its net, size and weights", "FILE", 0, 0, NULL},
-        {"steps", OPTION_INT, &o->steps, "batches to train on; 0: 300 on your data, 800 on the built-in faces", "N", 0,
-         1e9, NULL},
-        {"batch-people", OPTION_INT, &o->per_batch, "people in a batch", "N", 2, 4096, NULL},
-        {"batch-pictures", OPTION_INT, &o->per_person, "pictures of each of them", "N", 2, 4096, NULL},
-        {"margin", OPTION_DOUBLE, &o->margin, "between squared distances of same and different", "X", 1e-6, 4, NULL},
-        {"mining", OPTION_TEXT, &o->mining, "which triplets of a batch are learnt from", "KIND", 0, 0,
-         "semi-hard|hardest|all|random"},
-        {"lr", OPTION_DOUBLE, &o->lr, "learning rate (AdamW); rises over 20 steps, then falls to 0 along a cosine", "X",
-         0, 1e3, NULL},
-        {"weight-decay", OPTION_DOUBLE, &o->weight_decay, "of AdamW", "X", 0, 1e3, NULL},
-        {"vary", OPTION_DOUBLE, &o->vary, "how much pictures are shifted, turned, scaled in training; 0: not", "X", 0, 5,
-         NULL},
-        {"jitter", OPTION_DOUBLE, &o->jitter, "how much light, colour, sharpness and noise are varied in training", "X",
-         0, 2, NULL},
-        {"erase", OPTION_DOUBLE, &o->erase, "share of the pictures that lose a rectangle in training", "X", 0, 1, NULL},
-        {"no-flip", OPTION_FLAG, &o->no_flip, "do not mirror every other picture in training", NULL, 0, 0, NULL},
-        {"seed", OPTION_UINT64, &o->seed, "of everything random", "N", 0, 0, NULL},
-        {"threads", OPTION_INT, &o->threads, "0: all; changes no result", "N", 0, 1024, NULL},
-        {"out", OPTION_TEXT, &o->out, "folder for model.safetensors, train.csv, loss.png, faces.png", "DIR", 0, 0, NULL},
-    };
-    option options[PORTRAITS_OPTIONS + sizeof own / sizeof *own];
-    portraits_options(options, &o->faces);
-    memcpy(options + PORTRAITS_OPTIONS, own, sizeof own);
-    command c = {.program = "facenet", .verb = "train", .summary = "Trains an embedding net by triplets, from scratch.",
-                 .options = options, .option_count = (int)(sizeof options / sizeof *options)};
-    const int status = command_start(&c, count, arguments);
-    const char *problem = NULL;
-    if (status == COMMAND_GO && o->faces.landmarks && !o->faces.who.data) problem = "--landmarks needs --data";
-    if (status == COMMAND_GO && o->from && (o->size || o->grey || o->embedding))
-        problem = "--from has a size, channels and an embedding: no --size, --grey or --embedding with it";
-    if (problem) fprintf(stderr, "facenet train: %s\n", problem);
-    return problem ? COMMAND_WRONG_USAGE : status;
-}
-
-static tsr_mining mining_of(const char *name)
-{
-    static const char *const names[] = {"semi-hard", "hardest", "all", "random"};
-    static const tsr_mining kinds[] = {TSR_SEMI_HARD, TSR_HARDEST, TSR_BATCH_ALL, TSR_RANDOM_VIOLATOR};
-    for (int i = 0; i < 4; i++)
-        if (strcmp(name, names[i]) == 0) return kinds[i];
-    return TSR_SEMI_HARD;
-}
+typedef struct trainer {
+    const train_options *o;
+    training training;
+    face_view view;
+    portraits data;
+    pictures known;      /* those that are trained on: the first of the data's; the others judge */
+    pairs judged;        /* of the others, by their numbers among the data's */
+    verification result; /* the last judgement */
+    char model_path[1024];
+} trainer;
 
 /* ---- pictures for people ----------------------------------------------------------------------------------------- */
 
@@ -103,152 +50,175 @@ static bool draw_faces(const pictures *set, const char *path, app_error *error)
     return done;
 }
 
-/* Means over windows, so that the line can be read. */
-static int smooth(const double *from, int count, double *x, double *y)
-{
-    const int window = count > 400 ? count / 200 : 1;
-    int points = 0;
-    for (int begin = 0; begin + window <= count; begin += window, points++) {
-        y[points] = 0;
-        for (int i = begin; i < begin + window; i++) y[points] += from[i] / window;
-        x[points] = begin + window / 2.0;
-    }
-    return points;
-}
-
-typedef struct history { /* of each step */
-    double *loss, *active, *positive, *negative;
-    int count;
-} history;
-
-static bool draw_curves(const history *h, const char *path, app_error *error)
-{
-    static const char *const names[] = {"loss", "active triplets (share of those possible)",
-                                        "mean distance^2, same person", "mean distance^2, different people"};
-    const double *columns[] = {h->loss, h->active, h->positive, h->negative};
-    double *room = malloc((size_t)h->count * 8 * sizeof *room + sizeof *room);
-    plot_series series[4];
-    image chart = {0};
-    if (!room) return app_fail(error, "%s: out of memory", path);
-    for (int i = 0; i < 4; i++) {
-        double *x = room + (ptrdiff_t)2 * i * h->count, *y = x + h->count;
-        series[i] = (plot_series){names[i], x, y, smooth(columns[i], h->count, x, y)};
-    }
-    const plot_chart what = {.title = "training", .x_label = "step", .series = series, .series_count = 4};
-    const bool done = plot_draw(&chart, &what, error) && image_write(&chart, path, error);
-    image_free(&chart);
-    free(room);
-    return done;
-}
-
-/* ---- the run ----------------------------------------------------------------------------------------------------- */
-
 static bool in_folder(char *room, size_t bytes, const char *folder, const char *name, app_error *error)
 {
     return (size_t)snprintf(room, bytes, "%s/%s", folder, name) < bytes ||
            app_fail(error, "--out: the name is too long");
 }
 
-static void tell_collapse(const training *t)
+static int64_t embedding_parameters(const tsr_model *m)
 {
-    fprintf(stderr, "facenet train: the embedding has collapsed: all faces lie in one point, the loss stays at the "
-                    "margin (%g). Lower --lr (now %g), or choose --mining semi-hard\n",
-            t->settings.margin, t->settings.lr);
+    const int classes = tsr_model_find(m, TRAINING_CLASSES ".weight");
+    return tsr_parameter_count(m) - (classes < 0 ? 0 : tsr_size(tsr_model_tensor(m, classes)));
 }
 
-static bool run_steps(training *t, history *h, csv_log *log, app_error *error)
+/* ---- judging ------------------------------------------------------------------------------------------------------ */
+
+/* Parts off the last people, who will judge the model. */
+static bool part_off(trainer *t, app_error *error)
 {
-    progress bar;
-    const int batch = t->sampler.per_batch * t->sampler.per_person;
-    /* Hardest triplets are one per anchor, semi-hard and random ones at most one per anchor and positive. */
-    const double pairs_in_batch = t->settings.mining == TSR_HARDEST ? batch : batch * (t->sampler.per_person - 1.0);
-    progress_start(&bar, "train", "images", 0, t->settings.steps * batch);
-    for (int64_t step = 0; step < t->settings.steps; step++) {
-        training_step now;
-        char note[96];
-        app_error log_error = {""};
-        if (!training_take_step(t, step, &now, error)) {
-            progress_end(&bar);
-            return false;
-        }
-        const double formed = (double)now.triplets.triplets;
-        const double possible = t->settings.mining == TSR_BATCH_ALL ? formed : pairs_in_batch;
-        h->loss[step] = now.loss;
-        h->active[step] = possible > 0 ? (double)now.triplets.active / possible : 0;
-        h->positive[step] = now.triplets.positive;
-        h->negative[step] = now.triplets.negative;
-        h->count = (int)step + 1;
-        const double row[] = {(double)step, now.loss, formed, (double)now.triplets.active, now.triplets.positive,
-                              now.triplets.negative, now.lr};
-        if (!csv_row(log, row, &log_error)) fprintf(stderr, "facenet train: %s\n", log_error.text);
-        snprintf(note, sizeof note, "loss %.4f  active %lld/%lld  same %.3f  different %.3f", now.loss,
-                 (long long)now.triplets.active, (long long)now.triplets.triplets, now.triplets.positive,
-                 now.triplets.negative);
-        progress_show(&bar, (step + 1) * batch, note);
-        if (now.collapsed) {
-            progress_end(&bar);
-            tell_collapse(t);
-        }
-    }
-    progress_end(&bar);
+    const int persons = portraits_people(&t->data), judges = t->o->validate_people;
+    const pictures *all = &t->data.pictures;
+    t->known = *all;
+    if (judges == 0) return true;
+    if (judges >= persons)
+        return app_fail(error, "--validate-people %d: there are %d people, and some have to be trained on", judges, persons);
+    t->known.count = 0;
+    while (all->labels[t->known.count] < persons - judges) t->known.count++;
+    if (t->known.held > t->known.count) t->known.held = t->known.count;
+    const int first = t->known.count;
+    return pairs_generate(&t->judged, all->labels + first, all->count - first, 300, 1, error);
+}
+
+static bool judge(void *user, double *score, app_error *error)
+{
+    trainer *t = user;
+    tsr_model *m = t->training.m;
+    const int length = t->view.form.embedding, first = t->known.count, count = t->data.pictures.count - first;
+    contender c = {.name = "validation"};
+    tsr_real *rows = malloc((size_t)count * (size_t)length * sizeof *rows);
+    double *distances = malloc((size_t)t->judged.count * sizeof *distances);
+    bool done = (rows && distances) || app_fail(error, "out of memory for %d embeddings", count);
+    done = done && net_embed(m, &t->data.pictures, first, count, rows, error);
+    for (int i = 0; done && i < t->judged.count; i++)
+        distances[i] = net_distance(rows + (ptrdiff_t)t->judged.items[i].a * length,
+                                    rows + (ptrdiff_t)t->judged.items[i].b * length, length);
+    done = done && contender_measure(&c, &t->judged, distances, error);
+    t->result = c.result;
+    *score = c.result.auc;
+    contender_free(&c);
+    free(rows);
+    free(distances);
+    return done;
+}
+
+/* Saves the model, without what only training needs. */
+static bool keep(void *user, app_error *error)
+{
+    trainer *t = user;
+    char threshold[40];
+    tsr_model *m = t->training.m;
+    snprintf(threshold, sizeof threshold, "%.6g", t->result.threshold);
+    if (t->judged.count > 0) tsr_set_text(m, "threshold", threshold);
+    tsr_set_text(m, "arguments", NULL);
+    const bool done = tsr_model_save(m, t->model_path, &(tsr_save_options){.without = TRAINING_CLASSES});
+    tsr_set_text(m, "arguments", t->o->arguments);
+    return done || app_fail(error, "%s", tsr_error(tsr_model_context(m)));
+}
+
+static bool take_step(void *user, int64_t step, double *row, app_error *error)
+{
+    return training_take_step(&((trainer *)user)->training, step, row, error);
+}
+
+static void tell(void *user, const double *row, char *text, size_t bytes)
+{
+    (void)user;
+    training_tell(row, text, bytes);
+}
+
+/* ---- the run ------------------------------------------------------------------------------------------------------ */
+
+/* Of two steps of a part, the second: by then memory and caches are warm. False after an error. */
+static bool time_step(training *t, int64_t first, double *seconds, app_error *error)
+{
+    double row[LOG_COLUMNS];
+    if (!training_take_step(t, first, row, error)) return false;
+    const double start = tsr_platform_seconds();
+    if (!training_take_step(t, first + 1, row, error)) return false;
+    *seconds = tsr_platform_seconds() - start;
     return true;
 }
 
-static bool history_open(history *h, int64_t steps, app_error *error)
+static bool tell_plan(trainer *t, app_error *error)
 {
-    const size_t bytes = (size_t)steps * sizeof(double);
-    *h = (history){malloc(bytes), malloc(bytes), malloc(bytes), malloc(bytes), 0};
-    return (h->loss && h->active && h->positive && h->negative) ||
-           app_fail(error, "out of memory for %lld steps", (long long)steps);
+    const training_settings *s = &t->training.settings;
+    const pictures *all = &t->data.pictures;
+    tsr_model *m = t->training.m;
+    double softmax = 0, triplets = 0;
+    if (s->softmax_steps > 0 && !time_step(&t->training, 0, &softmax, error)) return false;
+    if (s->steps > 0 && !time_step(&t->training, s->softmax_steps, &triplets, error)) return false;
+    const double memory = (double)tsr_statistics_of(tsr_model_context(m)).peak_bytes;
+    printf("plan: parameters=%lld pictures=%d people=%d batch=%d\n", (long long)embedding_parameters(m), t->known.count,
+           t->training.sampler.people, t->training.sampler.per_batch * t->training.sampler.per_person);
+    printf("plan: memory_mb=%.0f of them pictures_mb=%.0f (what does not fit into --cache-mb is decoded again)\n",
+           (memory + (double)all->held * (double)picture_bytes(all)) / 1048576,
+           (double)all->held * (double)picture_bytes(all) / 1048576);
+    printf("plan: softmax_steps=%lld of %.3f s, steps=%lld of %.3f s: about %.0f s in all, without judgements\n",
+           (long long)s->softmax_steps, softmax, (long long)s->steps, triplets,
+           (double)s->softmax_steps * softmax + (double)s->steps * triplets);
+    return true;
 }
 
-static void history_close(history *h)
+/* A resumed run must find the data that it was begun with. */
+static bool check_data(const trainer *t, app_error *error)
 {
-    free(h->loss);
-    free(h->active);
-    free(h->positive);
-    free(h->negative);
+    char text[64];
+    tsr_model *m = t->training.m;
+    const char *before = tsr_text_of(m, "data");
+    snprintf(text, sizeof text, "%d pictures of %d people", t->data.pictures.count, portraits_people(&t->data));
+    if (t->o->resume && before && strcmp(before, text) != 0)
+        return app_fail(error, "--resume: the run was begun with %s, now there are %s", before, text);
+    tsr_set_text(m, "data", text);
+    return true;
 }
 
-static bool train_on(const train_options *o, tsr_model *m, const pictures *set, app_error *error)
+static bool run(trainer *t, app_error *error)
 {
-    static const char *const columns[] = {"step", "loss", "triplets", "active", "positive", "negative", "lr"};
-    const training_settings settings = {
-        .steps = o->steps, .per_batch = o->per_batch, .per_person = o->per_person, .margin = o->margin, .lr = o->lr,
-        .weight_decay = o->weight_decay, .mining = mining_of(o->mining),
-        .variation = {.shift = 0.06 * o->vary, .scale = 0.06 * o->vary, .rotation = 0.08 * o->vary, .flip = !o->no_flip,
-                      .brightness = 0.3 * o->jitter, .contrast = 0.3 * o->jitter, .saturation = 0.3 * o->jitter,
-                      .blur = o->jitter, .noise = 8 * o->jitter, .erase = o->erase}};
-    char model_path[1024], log_path[1024], chart_path[1024], sheet_path[1024];
-    if (!in_folder(model_path, sizeof model_path, o->out, "model.safetensors", error)) return false;
-    if (!in_folder(log_path, sizeof log_path, o->out, "train.csv", error)) return false;
-    if (!in_folder(chart_path, sizeof chart_path, o->out, "loss.png", error)) return false;
-    if (!in_folder(sheet_path, sizeof sheet_path, o->out, "faces.png", error)) return false;
-    tsr_context *ctx = tsr_model_context(m);
-    training t = {0};
-    history h = {0};
-    csv_log log = {0};
-    bool done = draw_faces(set, sheet_path, error) && training_open(&t, m, set, &settings, error) &&
-                history_open(&h, o->steps, error) && csv_open(&log, log_path, columns, 7, error);
-    if (done && t.sampler.per_batch < o->per_batch)
-        fprintf(stderr, "facenet train: %d people have two pictures or more: a batch holds all of them, not %d\n",
-                t.sampler.people, o->per_batch);
-    done = done && run_steps(&t, &h, &log, error);
-    done = csv_close(&log, error) && done;
-    if (done && !tsr_model_save(m, model_path)) done = app_fail(error, "%s", tsr_error(ctx));
-    done = done && draw_curves(&h, chart_path, error);
-    if (done) printf("model: %s parameters=%lld steps=%d\n", model_path, (long long)tsr_parameter_count(m), o->steps);
-    training_close(&t);
-    history_close(&h);
-    return done;
+    static const run_curve curves[] = {{LOG_LOSS, "loss"}, {LOG_CORRECT, "classified right (share)"},
+                                       {LOG_ACTIVE, "active triplets (share of those possible)"},
+                                       {LOG_POSITIVE, "mean distance^2, same person"},
+                                       {LOG_NEGATIVE, "mean distance^2, different people"},
+                                       {LOG_VALIDATION, "AUC, people kept apart"}};
+    const train_options *o = t->o;
+    training *steps = &t->training;
+    const bool judges = t->judged.count > 0;
+    const run_plan plan = {.program = "facenet train", .folder = o->out, .m = steps->m, .opt = steps->opt,
+                           .steps = steps->settings.softmax_steps + steps->settings.steps, .save_every = o->save_every,
+                           .validate_every = judges ? o->validate_every : 0, .patience = o->patience,
+                           .columns = training_columns, .column_count = LOG_COLUMNS,
+                           .pictures = steps->sampler.per_batch * steps->sampler.per_person, .user = t,
+                           .take_step = take_step, .tell = tell, .validate = judge, .keep = keep};
+    char chart_path[1024], sheet_path[1024];
+    run_result r = {.steps = 0};
+    image chart = {0};
+    if (!in_folder(t->model_path, sizeof t->model_path, o->out, "model.safetensors", error) ||
+        !in_folder(chart_path, sizeof chart_path, o->out, "loss.png", error) ||
+        !in_folder(sheet_path, sizeof sheet_path, o->out, "faces.png", error))
+        return false;
+    tsr_set_text(steps->m, "arguments", o->arguments);
+    bool done = folder_make(o->out, error) && draw_faces(&t->known, sheet_path, error) &&
+                run_go(&r, &plan, o->resume, error);
+    if (!done) return false;
+    done = run_log_chart(&chart, &r.log, "training", curves, (int)(sizeof curves / sizeof *curves), error) &&
+           image_write(&chart, chart_path, error);
+    if (done && !r.interrupted)
+        printf("model: %s parameters=%lld steps=%lld\n", t->model_path, (long long)embedding_parameters(steps->m),
+               (long long)r.steps);
+    if (done && judges && r.best_step > 0) printf("validation: auc=%.4f step=%lld\n", r.best, (long long)r.best_step);
+    image_free(&chart);
+    run_free(&r);
+    return done && (!r.interrupted || app_fail(error, "interrupted"));
 }
 
 /* Of a new model, or of the one to go on from. */
 static bool make_view(face_view *out, tsr_model *m, train_options *o, app_error *error)
 {
+    char path[1024];
     *out = (face_view){0};
-    if (o->from) {
-        if (!view_open(m, o->from, out, error)) return false;
+    if (o->resume && !run_checkpoint_path(path, sizeof path, o->out, error)) return false;
+    if (o->resume || o->from) {
+        if (!view_open(m, o->resume ? path : o->from, out, error)) return false;
     } else {
         const face_net *net = face_net_find(o->net, error);
         const face_form wanted = {.size = o->size, .channels = o->grey ? 1 : 3, .embedding = o->embedding};
@@ -259,28 +229,33 @@ static bool make_view(face_view *out, tsr_model *m, train_options *o, app_error 
     return true;
 }
 
+static bool train(trainer *t, tsr_model *m, app_error *error)
+{
+    const training_settings *wanted = &t->o->training;
+    portraits_tell(&t->data, "facenet train");
+    if (!part_off(t, error) || !training_open(&t->training, m, &t->known, wanted, error)) return false;
+    if (t->training.sampler.per_batch < wanted->per_batch)
+        fprintf(stderr, "facenet train: %d people have two pictures or more: a batch holds all of them, not %d\n",
+                t->training.sampler.people, wanted->per_batch);
+    const bool done = check_data(t, error) && (t->o->plan ? tell_plan : run)(t, error);
+    training_close(&t->training);
+    return done;
+}
+
 int facenet_train(int count, char **arguments)
 {
-    train_options o = {.faces = {.per_person = 12, .cache_mb = 2048}, .out = "out", .net = "small",
-                       .mining = "semi-hard", .per_batch = 32, .per_person = 4, .margin = 0.2, .lr = 0.003,
-                       .weight_decay = 0.01, .vary = 1, .seed = 1};
-    const int status = parse(&o, count, arguments);
+    train_options o;
+    const int status = train_options_parse(&o, count, arguments);
     if (status != COMMAND_GO) return status;
-    if (o.steps == 0) o.steps = o.faces.who.data ? 300 : 800;
-    if (!o.faces.who.data && o.faces.who.limit == 0) o.faces.who.limit = 1000;
     app_error error = {""};
     tsr_context *ctx = tsr_open(&(tsr_options){.seed = o.seed, .threads = o.threads});
     tsr_model *m = tsr_model_new(ctx);
-    portraits data = {0};
-    face_view view;
+    trainer t = {.o = &o};
     bool done = m || app_fail(&error, "out of memory");
-    done = done && make_view(&view, m, &o, &error) && folder_make(o.out, &error) &&
-           view_open_faces(&view, &data, ctx, &o.faces, &error);
-    if (done) {
-        portraits_tell(&data, "facenet train");
-        done = train_on(&o, m, &data.pictures, &error);
-    }
-    portraits_close(&data);
+    done = done && make_view(&t.view, m, &o, &error) && view_open_faces(&t.view, &t.data, ctx, &o.faces, &error) &&
+           train(&t, m, &error);
+    pairs_free(&t.judged);
+    portraits_close(&t.data);
     tsr_close(ctx);
     if (!done) fprintf(stderr, "facenet train: %s\n", error.text);
     return done ? 0 : 1;

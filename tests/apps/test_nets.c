@@ -132,7 +132,7 @@ TEST(nets_come_back_from_their_file_with_their_form)
     tsr_tensor *x = tsr_uniform(ctx, TSR_SHAPE(2, 32, 32, 1), -1, 1, 3);
     tsr_set_training(m, false);
     const tsr_tensor *before = face_embed(m, x);
-    CHECK(tsr_model_save(m, path));
+    CHECK(tsr_model_save(m, path, NULL));
     CHECK(face_open(again, path, &read, &error));
     CHECK(read.net == form.net && read.size == 32 && read.channels == 1 && read.embedding == 7);
     tsr_set_training(again, false);
@@ -140,7 +140,7 @@ TEST(nets_come_back_from_their_file_with_their_form)
     CHECK(memcmp(tsr_data(before), tsr_data(after), 14 * sizeof(tsr_real)) == 0);
     CHECK(tsr_check_claimed(again));
     tsr_set_text(m, "embedding", "999999999999");
-    CHECK(tsr_model_save(m, path));
+    CHECK(tsr_model_save(m, path, NULL));
     CHECK(!face_open(broken, path, &read, &error));
     CHECK_CONTAINS(error.text, ": an embedding has 1 to 65536 numbers, not 999999");
     CHECK_EQUAL(tsr_close(ctx), 0);

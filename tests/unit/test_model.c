@@ -231,7 +231,7 @@ TEST(model_saved_and_loaded_computes_the_same_bits)
     tsr_set_training(m, false);
     tsr_set_text(m, "net", "small");
     tsr_set_text(m, "net", "tiny");
-    CHECK(tsr_model_save(m, path));
+    CHECK(tsr_model_save(m, path, NULL));
     CHECK(tsr_model_load(copy, path, NULL));
     tsr_set_training(copy, false);
     const tsr_tensor *a = net(m, picture(ctx)), *b = net(copy, picture(ctx));
@@ -253,7 +253,7 @@ TEST(model_file_has_the_layout_of_pytorch)
     tsr_model *m = tsr_model_new(ctx);
     const char *path = test_path("layout.safetensors");
     net(m, picture(ctx));
-    CHECK(tsr_model_save(m, path));
+    CHECK(tsr_model_save(m, path, NULL));
     tsr_archive *archive = tsr_archive_open(ctx, path);
     CHECK(archive != NULL);
     const int conv = tsr_archive_find(archive, "first.conv.weight"), out = tsr_archive_find(archive, "out.weight");
@@ -283,7 +283,7 @@ TEST(model_loaded_strictly_is_sealed_and_suggests_names)
     tsr_model *m = tsr_model_new(ctx), *other = tsr_model_new(ctx), *lenient = tsr_model_new(ctx), *partial = tsr_model_new(ctx);
     const char *path = test_path("sealed.safetensors");
     net(m, picture(ctx));
-    CHECK(tsr_model_save(m, path));
+    CHECK(tsr_model_save(m, path, NULL));
     CHECK(tsr_model_load(other, path, NULL));
     misspelt(other, picture(ctx));
     CHECK_CONTAINS(tsr_error(ctx), "there is no tensor \"ouz.weight\" (did you mean \"out.weight\"?)");
@@ -306,7 +306,7 @@ TEST(model_weights_of_another_shape_name_both_shapes)
     tsr_model *m = tsr_model_new(ctx), *other = tsr_model_new(ctx);
     const char *path = test_path("shapes.safetensors");
     tsr_nn_linear(m, "f", tsr_zeros(ctx, TSR_SHAPE(1, 5)), 3, NULL);
-    CHECK(tsr_model_save(m, path));
+    CHECK(tsr_model_save(m, path, NULL));
     CHECK(tsr_model_load(other, path, NULL));
     tsr_nn_linear(other, "f", tsr_zeros(ctx, TSR_SHAPE(1, 5)), 4, NULL);
     CHECK_CONTAINS(tsr_error(ctx), "tensor \"f.weight\" is [3, 5], the model expects [4, 5]");
@@ -320,7 +320,7 @@ TEST(model_load_and_save_name_the_file_that_fails)
     CHECK(!tsr_model_load(m, "build/test-tmp/no-such-file", NULL));
     CHECK_CONTAINS(tsr_error(ctx), "build/test-tmp/no-such-file");
     tsr_clear_error(ctx);
-    CHECK(!tsr_model_save(m, "build/test-tmp/no-such-folder/model.safetensors"));
+    CHECK(!tsr_model_save(m, "build/test-tmp/no-such-folder/model.safetensors", NULL));
     CHECK_CONTAINS(tsr_error(ctx), "no-such-folder");
     tsr_close(ctx);
 }

@@ -188,7 +188,7 @@ static void train(int threads, const char *path)
             tsr_clip_norm(m, 1);
             tsr_step(opt);
         }
-    test_check(tsr_model_save(m, path), tsr_error(ctx) ? tsr_error(ctx) : "saved", __FILE__, __LINE__);
+    test_check(tsr_model_save(m, path, NULL), tsr_error(ctx) ? tsr_error(ctx) : "saved", __FILE__, __LINE__);
     tsr_close(ctx);
 }
 
