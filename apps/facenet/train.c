@@ -203,8 +203,7 @@ static bool run(trainer *t, app_error *error)
     done = run_log_chart(&chart, &r.log, "training", curves, (int)(sizeof curves / sizeof *curves), error) &&
            image_write(&chart, chart_path, error);
     if (done && !r.interrupted)
-        printf("model: %s parameters=%lld steps=%lld\n", t->model_path, (long long)embedding_parameters(steps->m),
-               (long long)r.steps);
+        printf("model: %s steps=%lld\n", t->model_path, (long long)r.steps);
     if (done && judges && r.best_step > 0) printf("validation: auc=%.4f step=%lld\n", r.best, (long long)r.best_step);
     image_free(&chart);
     run_free(&r);

@@ -84,3 +84,31 @@ TEST(facenet_models_of_aligned_faces_want_landmarks)
     CHECK_EQUAL(none.part, 0.25);
     CHECK(view_choose(&middle, &points, "another", &fine) && middle.aligned);
 }
+
+TEST(facenet_train_resumes_with_the_options_it_was_begun_with)
+{
+    char out[256], words[1500], path[300];
+    static unsigned char first[1 << 20], second[1 << 20];
+    snprintf(out, sizeof out, "%s", test_path("facenet-resume"));
+    snprintf(path, sizeof path, "%s/model.safetensors", out);
+    const char *const rest = "--people 7 --pictures 3 --size 16 --embedding 8 --softmax-steps 3 --batch-people 3 "
+                             "--batch-pictures 2 --validate-people 3 --validate-every 2";
+    snprintf(words, sizeof words, "--out %s --steps 3 %s", out, rest);
+    CHECK_EQUAL(run(facenet_train, words), 0);
+    snprintf(words, sizeof words, "--out %s --resume --steps 6", out);
+    CHECK_EQUAL(run(facenet_train, words), 0);
+    const size_t count = read_bytes(path, first, sizeof first);
+    CHECK(count > 1000 && count < sizeof first);
+    snprintf(words, sizeof words, "--out %s --resume", out); /* at its end: nothing to do, with 6 steps kept */
+    CHECK_EQUAL(run(facenet_train, words), 0);
+    CHECK(read_bytes(path, second, sizeof second) == count && memcmp(first, second, count) == 0);
+    CHECK(!strstr((const char *)first + 8, "classes.weight"));
+    snprintf(words, sizeof words, "--out %s --resume --people 6", out);
+    CHECK_EQUAL(run(facenet_train, words), 1); /* other data */
+    snprintf(words, sizeof words, "--out %s --plan %s", out, rest);
+    CHECK_EQUAL(run(facenet_train, words), 0);
+    CHECK(read_bytes(path, second, sizeof second) == count && memcmp(first, second, count) == 0);
+    CHECK_EQUAL(run(facenet_train, "--steps 0"), 2);
+    CHECK_EQUAL(run(facenet_train, "--patience 2"), 2);
+    CHECK_EQUAL(run(facenet_train, "--people 5 --pictures 2 --validate-people 5"), 1);
+}
