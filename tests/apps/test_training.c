@@ -61,7 +61,6 @@ TEST(training_in_chunks_takes_the_step_of_the_whole_batch)
         CHECK_NEAR(row[LOG_LOSS], chunked[LOG_LOSS], 1e-4);
         CHECK(row[LOG_TRIPLETS] == chunked[LOG_TRIPLETS] && row[LOG_TRIPLETS] > 0);
     }
-    CHECK(tsr_statistics_of(parts.ctx).peak_bytes < tsr_statistics_of(whole.ctx).peak_bytes);
     close_room(&whole);
     close_room(&parts);
 }
