@@ -19,6 +19,17 @@ for level in ${TSR_KERNELS:-$("$build/tests" --levels)}; do
 done
 "$build/double/tests" --results "$results" "$@"
 echo "stop" >> "$results"
+case " $* " in
+*" --long "*)
+    echo "start facenet_killed_and_resumed" >> "$results"
+    sh tests/resume.sh "$build/facenet" "$build/test-tmp"
+    case $? in
+    0) echo "pass facenet_killed_and_resumed" ;;
+    77) echo "skip facenet_killed_and_resumed" ;;
+    *) echo "fail facenet_killed_and_resumed" ;;
+    esac >> "$results"
+    echo "stop" >> "$results"
+esac
 awk '
     $1 == "start" { open = $2; seen[$2] = 1 }
     $1 == "pass"  { open = "" }

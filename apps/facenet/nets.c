@@ -22,11 +22,35 @@ tsr_tensor *small_embed(tsr_model *m, tsr_tensor *x, int embedding)
     return tsr_l2_normalize(tsr_nn_linear(m, "embedding", x, embedding, NULL), -1);
 }
 
+/* ---- medium: what a few thousand photographs can fill ------------------------------------------------------------- */
+
+tsr_tensor *medium_embed(tsr_model *m, tsr_tensor *x, int embedding)
+{
+    static const char *const names[] = {"block1", "block2", "block3", "block4"}, *const halves[] = {"a", "b"};
+    for (int i = 0; i < 4; i++) {
+        tsr_enter(m, names[i]);
+        for (int k = 0; k < 2; k++) {
+            tsr_enter(m, halves[k]);
+            x = tsr_nn_conv(m, "conv", x, 32 * (i + 1), &(tsr_conv_options){.kernel = {3, 3}, .padding = {1, 1},
+                                                                            .no_bias = true});
+            x = tsr_nn_batch_norm(m, "bn", x, &(tsr_norm_options){.activation = TSR_RELU});
+            tsr_leave(m);
+        }
+        tsr_leave(m);
+        x = tsr_max_pool(x, &(tsr_pool_options){.kernel = {2, 2}});
+    }
+    x = tsr_nn_linear(m, "embedding", tsr_nn_dropout(m, x, 0.4), embedding, NULL);
+    /* Centred and of equal variance, embeddings fill the sphere. */
+    return tsr_l2_normalize(tsr_nn_batch_norm(m, "centre", x, &(tsr_norm_options){.no_affine = true}), -1);
+}
+
 /* ---- the table --------------------------------------------------------------------------------------------------- */
 
 const face_net face_nets[] = {
     {.name = "small", .about = "four convolutions of stride 2, batch norm",
      .size = 48, .least_size = 16, .embedding = 128, .embed = small_embed},
+    {.name = "medium", .about = "eight convolutions, batch norm, dropout",
+     .size = 64, .least_size = 16, .embedding = 128, .embed = medium_embed},
     {.name = "nn4.small2", .about = "OpenFace's: inception without 4b to 4d, batch norm",
      .size = 96, .embedding = 128, .embed = nn4_small2_embed, .paper_parameters = 3733968},
     {.name = "nn1", .about = "Schroff et al. 2015, table 1: Zeiler and Fergus with 1x1",

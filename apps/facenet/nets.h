@@ -53,6 +53,7 @@ tsr_tensor *face_embed(tsr_model *m, tsr_tensor *x);
 /* ---- the nets (table in nets.c) ---------------------------------------------------------------------------------- */
 
 tsr_tensor *small_embed(tsr_model *m, tsr_tensor *x, int embedding);
+tsr_tensor *medium_embed(tsr_model *m, tsr_tensor *x, int embedding);
 tsr_tensor *nn1_embed(tsr_model *m, tsr_tensor *x, int embedding);
 tsr_tensor *nn2_embed(tsr_model *m, tsr_tensor *x, int embedding); /* nn3 is nn2 at another size */
 tsr_tensor *nn4_small2_embed(tsr_model *m, tsr_tensor *x, int embedding);
