@@ -3,6 +3,7 @@
 #define TESSERA_APPS_FACENET_H
 
 #include "apps/common/portraits.h"
+#include "apps/common/protocol.h"
 #include "apps/facenet/nets.h"
 
 /* ---- net.c ----------------------------------------------------------------------------------------------------------- */
@@ -32,6 +33,9 @@ bool net_embed(tsr_model *m, const pictures *set, int first, int count, tsr_real
 /* |a - b|^2 */
 double net_distance(const tsr_real *a, const tsr_real *b, int length);
 
+/* How well squared distances of embeddings verify pairs, whose numbers count from picture `first` of the set on. */
+bool net_verify(contender *out, tsr_model *m, const pictures *set, int first, const pairs *list, app_error *error);
+
 /* Pictures by number as one tensor in the current scope; varied by the augmentation where there is one. A picture that
  * cannot be read is an error of the context. */
 tsr_tensor *net_batch(tsr_context *ctx, const pictures *set, const int *numbers, int count, const augmentation *how,
@@ -41,6 +45,7 @@ tsr_tensor *net_batch(tsr_context *ctx, const pictures *set, const int *numbers,
 
 int facenet_train(int count, char **arguments);
 int facenet_eval(int count, char **arguments);
+int facenet_lessons(int count, char **arguments);
 int facenet_summary(int count, char **arguments);
 int facenet_import(int count, char **arguments);
 

@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- the view in the file -------------------------------------------------------------------------------------------- */
@@ -86,4 +87,22 @@ double net_distance(const tsr_real *a, const tsr_real *b, int length)
     double sum = 0;
     for (int i = 0; i < length; i++) sum += (double)(a[i] - b[i]) * (double)(a[i] - b[i]);
     return sum;
+}
+
+bool net_verify(contender *out, tsr_model *m, const pictures *set, int first, const pairs *list, app_error *error)
+{
+    face_form form;
+    if (!face_form_in(&form, m, error)) return false;
+    const int count = set->count - first, length = form.embedding;
+    tsr_real *rows = malloc((size_t)count * (size_t)length * sizeof *rows);
+    double *distances = malloc(((size_t)list->count + 1) * sizeof *distances);
+    bool done = (rows && distances) || app_fail(error, "out of memory for %d embeddings", count);
+    done = done && net_embed(m, set, first, count, rows, error);
+    for (int i = 0; done && i < list->count; i++)
+        distances[i] = net_distance(rows + (ptrdiff_t)list->items[i].a * length,
+                                    rows + (ptrdiff_t)list->items[i].b * length, length);
+    done = done && contender_measure(out, list, distances, error);
+    free(rows);
+    free(distances);
+    return done;
 }

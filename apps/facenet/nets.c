@@ -133,6 +133,11 @@ static bool read_texts(const tsr_model *m, face_form *out)
     return height == out->size && out->size > 0 && out->channels > 0 && out->embedding > 0;
 }
 
+bool face_form_in(face_form *out, const tsr_model *m, app_error *error)
+{
+    return read_texts(m, out) || app_fail(error, "the model's texts name no net");
+}
+
 /* What a file without texts holds, by a tensor that no other net has. */
 static const face_net *guess_net(tsr_context *ctx, const char *path)
 {

@@ -43,6 +43,9 @@ bool face_form_of(face_form *out, const face_net *net, const face_form *wanted, 
 /* Puts the form into a new model's texts: "net", "input" and "embedding". */
 void face_describe(tsr_model *m, const face_form *form);
 
+/* The form that a model's texts describe. */
+bool face_form_in(face_form *out, const tsr_model *m, app_error *error);
+
 /* Loads weights and reads the form from the file's texts; face_resnet29's may have none. */
 bool face_open(tsr_model *m, const char *path, face_form *out, app_error *error);
 

@@ -2,7 +2,6 @@
 #include "apps/facenet/train_options.h"
 
 #include "apps/common/plot.h"
-#include "apps/common/protocol.h"
 #include "core/platform.h"
 
 #include <math.h>
@@ -83,23 +82,12 @@ static bool part_off(trainer *t, app_error *error)
 static bool judge(void *user, double *score, app_error *error)
 {
     trainer *t = user;
-    tsr_model *m = t->training.m;
-    const int length = t->view.form.embedding, first = t->known.count, count = t->data.pictures.count - first;
     contender c = {.name = "validation"};
-    tsr_real *rows = malloc((size_t)count * (size_t)length * sizeof *rows);
-    double *distances = malloc((size_t)t->judged.count * sizeof *distances);
-    bool done = (rows && distances) || app_fail(error, "out of memory for %d embeddings", count);
-    done = done && net_embed(m, &t->data.pictures, first, count, rows, error);
-    for (int i = 0; done && i < t->judged.count; i++)
-        distances[i] = net_distance(rows + (ptrdiff_t)t->judged.items[i].a * length,
-                                    rows + (ptrdiff_t)t->judged.items[i].b * length, length);
-    done = done && contender_measure(&c, &t->judged, distances, error);
+    if (!net_verify(&c, t->training.m, &t->data.pictures, t->known.count, &t->judged, error)) return false;
     t->result = c.result;
     *score = c.result.auc;
     contender_free(&c);
-    free(rows);
-    free(distances);
-    return done;
+    return true;
 }
 
 /* Saves the model, without what only training needs. */

@@ -22,13 +22,15 @@ static int place_of(const char *name, const char *const *names)
 /* The numbers into the settings that they stand for. */
 static void settle(train_options *o, const texts *t)
 {
-    static const char *const minings[] = {"semi-hard", "hardest", "all", "random", NULL};
-    static const tsr_mining mining_kinds[] = {TSR_SEMI_HARD, TSR_HARDEST, TSR_BATCH_ALL, TSR_RANDOM_VIOLATOR};
+    static const char *const minings[] = {"semi-hard", "hardest", "all", "random", "any", NULL};
+    static const tsr_mining mining_kinds[] = {TSR_SEMI_HARD, TSR_HARDEST, TSR_BATCH_ALL, TSR_RANDOM_VIOLATOR,
+                                              TSR_RANDOM_VIOLATOR};
     static const char *const rules[] = {"adamw", "adam", "adagrad", NULL};
     static const double rates[] = {0.003, 0.001, 0.05};
     static const char *const schedules[] = {"cosine", "constant", "steps", NULL};
     training_settings *s = &o->training;
     s->mining = mining_kinds[place_of(t->mining, minings)];
+    s->unmined = strcmp(t->mining, "any") == 0;
     s->rule = (training_rule)place_of(t->rule, rules);
     s->schedule = (training_schedule)place_of(t->schedule, schedules);
     if (s->lr <= 0) s->lr = rates[s->rule];
@@ -64,8 +66,8 @@ static int parse(train_options *o, texts *t, int count, char **arguments)
         {"chunk", OPTION_INT, &s->chunk, "pictures through the net at once, for triplets of batches larger than memory; "
          "0: all", "N", 0, 1e6, NULL},
         {"margin", OPTION_DOUBLE, &s->margin, "between squared distances of same and different", "X", 1e-6, 4, NULL},
-        {"mining", OPTION_TEXT, &t->mining, "which triplets of a batch are learnt from", "KIND", 0, 0,
-         "semi-hard|hardest|all|random"},
+        {"mining", OPTION_TEXT, &t->mining, "which triplets of a batch are learnt from; random: of those inside the margin; "
+         "any: of all", "KIND", 0, 0, "semi-hard|hardest|all|random|any"},
         {"sum", OPTION_FLAG, &t->sum, "add the triplets' losses up, instead of their mean", NULL, 0, 0, NULL},
         {"softmax-margin", OPTION_DOUBLE, &s->softmax_margin, "taken off the cosine of the right person", "X", 0, 2, NULL},
         {"softmax-scale", OPTION_DOUBLE, &s->softmax_scale, "of the cosines", "X", 1e-3, 1e3, NULL},

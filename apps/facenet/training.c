@@ -94,9 +94,34 @@ static tsr_tensor *softmax_loss(training *t, tsr_tensor *embeddings, double *row
 
 /* ---- triplets ---------------------------------------------------------------------------------------------------- */
 
-static tsr_tensor *triplet_loss(const training *t, tsr_tensor *embeddings, tsr_triplet_report *report)
+/* All pairs of one person, each with a picture of anybody else. */
+static tsr_tensor *unmined_triplets(const training *t, int64_t step)
+{
+    tsr_context *ctx = tsr_model_context(t->m);
+    const int64_t people_count = t->sampler.per_batch, each = t->sampler.per_person, count = people_count * each;
+    const tsr_rng rng = {tsr_seed(ctx), tsr_substream(tsr_stream("any negative"), (uint64_t)step)};
+    tsr_tensor *triplets = tsr_zeros(ctx, TSR_SHAPE(count * (each - 1), 3));
+    tsr_real *out = tsr_write(triplets);
+    int64_t made = 0;
+    for (int64_t anchor = 0; out && anchor < count; anchor++)
+        for (int64_t positive = anchor / each * each; positive < (anchor / each + 1) * each; positive++) {
+            if (positive == anchor) continue;
+            const int64_t other = (int64_t)tsr_random_below(rng, (uint64_t)made, (uint64_t)(count - each));
+            *out++ = (tsr_real)anchor;
+            *out++ = (tsr_real)positive;
+            *out++ = (tsr_real)(other < anchor / each * each ? other : other + each);
+            made++;
+        }
+    return triplets;
+}
+
+static tsr_tensor *triplet_loss(const training *t, tsr_tensor *embeddings, int64_t step, tsr_triplet_report *report)
 {
     const sampler *s = &t->sampler;
+    if (t->settings.unmined)
+        return tsr_triplet_loss_of(embeddings, unmined_triplets(t, step),
+                                   &(tsr_triplet_options){.margin = t->settings.margin, .report = report,
+                                                          .reduction = t->settings.reduction});
     tsr_tensor *who = tsr_reshape(tsr_arange(tsr_model_context(t->m), 0, s->per_batch, 1), TSR_SHAPE(s->per_batch, 1));
     tsr_tensor *labels = tsr_reshape(tsr_expand(who, TSR_SHAPE(s->per_batch, s->per_person)), TSR_SHAPE(-1));
     return tsr_triplet_loss(embeddings, labels,
@@ -138,10 +163,10 @@ static int rows_with_gradient(const tsr_tensor *g, tsr_real *rows)
 
 /* Adds up the gradients of a batch that is too large to be recorded at once: the loss is differentiated by the embeddings,
  * and these gradients are where the chunks' backward passes begin. Returns the loss. */
-static double backward_in_chunks(training *t, tsr_tensor *x, tsr_triplet_report *report)
+static double backward_in_chunks(training *t, tsr_tensor *x, int64_t step, tsr_triplet_report *report)
 {
     tsr_context *ctx = tsr_model_context(t->m);
-    tsr_tensor *embeddings = tsr_watch(embed_in_chunks(t, x)), *loss = triplet_loss(t, embeddings, report);
+    tsr_tensor *embeddings = tsr_watch(embed_in_chunks(t, x)), *loss = triplet_loss(t, embeddings, step, report);
     tsr_backward(loss);
     tsr_tensor *g = tsr_grad(embeddings), *used = tsr_zeros(ctx, TSR_SHAPE(tsr_dim(x, 0)));
     tsr_real *rows = tsr_write(used);
@@ -198,9 +223,10 @@ bool training_take_step(training *t, int64_t step, double *row, app_error *error
     tsr_set_learning_rate(t->opt, row[LOG_RATE]);
     TSR_SCOPE(ctx) {
         tsr_tensor *x = net_batch(ctx, t->set, t->numbers, count, &s->variation, step);
-        if (!classifies && s->chunk > 0 && s->chunk < count) row[LOG_LOSS] = backward_in_chunks(t, x, &report);
+        if (!classifies && s->chunk > 0 && s->chunk < count) row[LOG_LOSS] = backward_in_chunks(t, x, step, &report);
         else {
-            tsr_tensor *e = face_embed(t->m, x), *loss = classifies ? softmax_loss(t, e, row) : triplet_loss(t, e, &report);
+            tsr_tensor *e = face_embed(t->m, x);
+            tsr_tensor *loss = classifies ? softmax_loss(t, e, row) : triplet_loss(t, e, step, &report);
             row[LOG_LOSS] = tsr_item(loss);
             tsr_backward(loss);
         }

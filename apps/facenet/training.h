@@ -28,6 +28,7 @@ typedef struct training_settings {
     double weight_decay;          /* of AdamW */
     double margin;                /* of triplets */
     tsr_mining mining;
+    bool unmined;                 /* in place of mining, a negative anywhere for each pair of one person */
     tsr_reduction reduction;
     double softmax_margin;        /* taken off the cosine of the right class (Wang et al. 2018, "CosFace", eq. 4), */
     double softmax_scale;         /* and what cosines are multiplied by */

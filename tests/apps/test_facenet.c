@@ -112,3 +112,19 @@ TEST(facenet_train_resumes_with_the_options_it_was_begun_with)
     CHECK_EQUAL(run(facenet_train, "--patience 2"), 2);
     CHECK_EQUAL(run(facenet_train, "--people 5 --pictures 2 --validate-people 5"), 1);
 }
+
+TEST(facenet_lessons_draw_their_curves)
+{
+    char out[256], words[600], path[300];
+    snprintf(out, sizeof out, "%s", test_path("facenet-lessons"));
+    snprintf(words, sizeof words, "--people 10 --pictures 5 --steps 16 --out %s", out);
+    CHECK_EQUAL(run(facenet_lessons, words), 0);
+    snprintf(path, sizeof path, "%s/lesson_triplets.png", out);
+    CHECK(image_recognised(path));
+    snprintf(path, sizeof path, "%s/lesson_newcomers.png", out);
+    CHECK(image_recognised(path));
+    snprintf(words, sizeof words, "--people 9 --pictures 5 --steps 16 --out %s", out);
+    CHECK_EQUAL(run(facenet_lessons, words), 1);
+    snprintf(words, sizeof words, "--people 10 --pictures 3 --steps 16 --out %s", out);
+    CHECK_EQUAL(run(facenet_lessons, words), 1);
+}
