@@ -48,9 +48,9 @@ static affine inverse(const affine *a)
 
 bool align_face(image *out, const image *in, const landmarks *face, int width, int height, app_error *error)
 {
-    /* From the middle, in widths. */
+    /* From the middle, in widths: where dlib's chips of 150 pixels (padding 0.25) have them, on average. */
     static const mark template[MOST_MARKS] = {
-        {-0.156, -0.035}, {0.156, -0.035}, {0, 0.144}, {-0.13, 0.327}, {0.13, 0.327}};
+        {-0.181, -0.189}, {0.168, -0.189}, {-0.007, 0.003}, {-0.163, 0.196}, {0.152, 0.197}};
     const double side = width < height ? width : height;
     mark from[MOST_MARKS], to[MOST_MARKS];
     *out = (image){0};
@@ -88,20 +88,24 @@ static bool read_face(landmarks *face, const line_file *f, app_error *error)
     for (int i = 1; i < count; i++)
         if (!read_coordinate(f->fields[i], i % 2 ? &face->marks[(i - 1) / 2].x : &face->marks[(i - 1) / 2].y))
             return app_fail(error, "%s: line %d: \"%.40s\" is no coordinate", f->path, f->number, f->fields[i]);
-    face->path = malloc(strlen(f->fields[0]) + 1);
-    if (!face->path) return app_fail(error, "%s: out of memory", f->path);
-    strcpy(face->path, f->fields[0]);
     return true;
 }
 
-static bool add_face(landmark_list *list, landmarks face)
+bool landmarks_add(landmark_list *list, const landmarks *face, const char *path)
 {
-    if ((list->count & (list->count - 1)) == 0) { /* 0 or a power of two: full */
+    char *copy = malloc(strlen(path) + 1);
+    if (copy && (list->count & (list->count - 1)) == 0) { /* 0 or a power of two: full */
         landmarks *items = realloc(list->items, (list->count ? 2 * (size_t)list->count : 1) * sizeof *items);
-        if (!items) return false;
+        if (!items) {
+            free(copy);
+            return false;
+        }
         list->items = items;
     }
-    list->items[list->count++] = face;
+    if (!copy) return false;
+    strcpy(copy, path);
+    list->items[list->count] = *face;
+    list->items[list->count++].path = copy;
     return true;
 }
 
@@ -111,10 +115,7 @@ static bool read_faces(landmark_list *list, line_file *f, app_error *error)
         landmarks face;
         if (f->field_count == 0) continue;
         if (!read_face(&face, f, error)) return false;
-        if (!add_face(list, face)) {
-            free(face.path);
-            return app_fail(error, "%s: out of memory", f->path);
-        }
+        if (!landmarks_add(list, &face, f->fields[0])) return app_fail(error, "%s: out of memory", f->path);
     }
     return error->text[0] == '\0';
 }
@@ -126,6 +127,11 @@ static int compare_faces(const void *a, const void *b)
     return order ? order : (x->line > y->line) - (x->line < y->line);
 }
 
+void landmarks_sort(landmark_list *list)
+{
+    if (list->count > 0) qsort(list->items, (size_t)list->count, sizeof *list->items, compare_faces);
+}
+
 bool landmarks_read(landmark_list *out, const char *path, app_error *error)
 {
     *out = (landmark_list){0};
@@ -134,7 +140,7 @@ bool landmarks_read(landmark_list *out, const char *path, app_error *error)
     bool done = read_faces(out, &f, error);
     lines_close(&f);
     if (done && out->count == 0) done = app_fail(error, "%s: names no picture", path);
-    if (done) qsort(out->items, (size_t)out->count, sizeof *out->items, compare_faces);
+    landmarks_sort(out);
     for (int i = 1; done && i < out->count; i++)
         if (strcmp(out->items[i].path, out->items[i - 1].path) == 0)
             done = app_fail(error, "%s: line %d names \"%.200s\" again, which line %d has", path, out->items[i].line,

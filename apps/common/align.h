@@ -31,6 +31,10 @@ typedef struct landmark_list {
 bool landmarks_read(landmark_list *out, const char *path, app_error *error);
 void landmarks_free(landmark_list *list);
 
+/* Adds a copy under that path; false without memory. Before anything is looked for, the list must be sorted. */
+bool landmarks_add(landmark_list *list, const landmarks *face, const char *path);
+void landmarks_sort(landmark_list *list);
+
 /* The entry of that path, as the file has it, or NULL. */
 const landmarks *landmarks_find(const landmark_list *list, const char *path);
 
@@ -39,8 +43,8 @@ const landmarks *landmarks_find(const landmark_list *list, const char *path);
  * lie in one place. */
 bool align_similarity(affine *out, const mark *from, const mark *to, int count, app_error *error);
 
-/* A face of width x height pixels, antialiased, its landmarks brought to the template: in a square of width 112 the
- * eyes are 35 apart, as in the chips that face nets are usually given; in an oblong that square lies in the middle. */
+/* A face of width x height pixels, antialiased, its landmarks brought to the template: in a square of width 150
+ * the eyes are 52 apart, as in the chips that dlib's nets are given; in an oblong that square lies in the middle. */
 bool align_face(image *out, const image *in, const landmarks *face, int width, int height, app_error *error);
 
 #endif

@@ -3,6 +3,7 @@
 #include "apps/common/transform.h"
 #include "core/parallel.h"
 
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,18 +25,31 @@ static bool recolour(image *out, image *from, int channels, app_error *error)
     return done;
 }
 
-bool picture_square(image *out, const image *in, double part, int size, int channels, app_error *error)
+static int between(int least, int value, int most)
 {
-    const int shorter = in->width < in->height ? in->width : in->height, some = (int)(part * shorter + 0.5);
-    const int side = part <= 0 || some > shorter ? shorter : some > 0 ? some : 1;
+    return value < least ? least : value > most ? most : value;
+}
+
+bool picture_square(image *out, const image *in, picture_part part, int size, int channels, app_error *error)
+{
+    const int shorter = in->width < in->height ? in->width : in->height;
+    const int side = part.size > 0 ? between(1, (int)(part.size * shorter + 0.5), shorter) : shorter;
+    const int lower = (int)floor(part.down * shorter + 0.5), middle = (in->height - side) / 2;
     image square = {0}, resized = {0};
-    const bool done = image_crop_centre(&square, in, side, side, error) &&
+    const bool done = image_crop(&square, in, (in->width - side) / 2, between(0, middle + lower, in->height - side), side,
+                                 side, error) &&
                       image_resize(&resized, &square, size, size, IMAGE_AREA, error);
     image_free(&square);
     return done && recolour(out, &resized, channels, error);
 }
 
-static const landmarks *face_of(const landmark_list *faces, const char *path)
+bool picture_aligned(image *out, const image *in, const landmarks *face, int size, int channels, app_error *error)
+{
+    image chip = {0};
+    return align_face(&chip, in, face, size, size, error) && recolour(out, &chip, channels, error);
+}
+
+const landmarks *landmarks_of(const landmark_list *faces, const char *path)
 {
     char stem[256];
     const char *name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path, *end = strrchr(name, '.');
@@ -47,29 +61,22 @@ static const landmarks *face_of(const landmark_list *faces, const char *path)
     return landmarks_find(faces, stem);
 }
 
-static bool aligned(image *out, const image *in, const landmark_list *faces, const char *path, const pictures *set,
-                    app_error *error)
-{
-    const landmarks *face = face_of(faces, path);
-    image chip = {0};
-    if (!face) return app_fail(error, "has no landmarks in the file of these");
-    return align_face(&chip, in, face, set->size, set->size, error) && recolour(out, &chip, set->channels, error);
-}
-
 bool picture_decode(const pictures *set, int number, unsigned char *pixels, app_error *error)
 {
     const picture_files *files = set->source;
     const char *path = files->paths[number];
+    const landmarks *face = files->faces ? landmarks_of(files->faces, path) : NULL;
     app_error problem = {""};
     image whole = {0}, square = {0};
     bool done = image_read(&whole, path, NULL, error);
-    if (done && !(files->faces ? aligned(&square, &whole, files->faces, path, set, &problem)
-                               : picture_square(&square, &whole, files->part, set->size, set->channels, &problem)))
-        done = app_fail(error, "%s: %s", path, problem.text);
+    if (done && face) done = picture_aligned(&square, &whole, face, set->size, set->channels, &problem);
+    else if (done && files->faces && files->part.size <= 0)
+        done = app_fail(&problem, "no face was found, or given, in it");
+    else if (done) done = picture_square(&square, &whole, files->part, set->size, set->channels, &problem);
     if (done) memcpy(pixels, square.pixels, picture_bytes(set));
     image_free(&whole);
     image_free(&square);
-    return done;
+    return done || app_fail(error, "%s: %s", path, problem.text);
 }
 
 /* ---- fetching ---------------------------------------------------------------------------------------------------- */

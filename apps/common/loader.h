@@ -50,18 +50,29 @@ bool pictures_inputs(const pictures *set, const int *numbers, int count, variati
 /* Bytes of a picture. */
 size_t picture_bytes(const pictures *set);
 
+/* A square in the middle of a picture. */
+typedef struct picture_part {
+    double size; /* in shorter sides of the picture; 0: all of it */
+    double down; /* how much lower than the picture's middle its own is, in the same; it stays inside the picture */
+} picture_part;
+
 /* Where picture_decode finds pictures, and what it takes of each. */
 typedef struct picture_files {
     char *const *paths;
-    const landmark_list *faces; /* align_face by the landmarks of the path, the file's name, or that without its ending */
-    double part;                /* where faces is NULL: see picture_square */
+    const landmark_list *faces; /* by which faces are aligned; NULL: they are not */
+    picture_part part;          /* where faces is NULL; or, unless it is 0, where a picture has no landmarks */
 } picture_files;
 
-/* A maker, whose source is picture_files. A picture without landmarks, where they are wanted, is an error. */
+/* A maker, whose source is picture_files. A picture without landmarks, where they are needed, is an error. */
 bool picture_decode(const pictures *set, int number, unsigned char *pixels, app_error *error);
 
-/* The middle of a picture, a square with `part` of the shorter side (0: all of it), resized (averaging) to size x size,
- * in grey (1 channel) or colour (3). */
-bool picture_square(image *out, const image *in, double part, int size, int channels, app_error *error);
+/* A part of a picture, resized (averaging) to size x size, in grey (1 channel) or colour (3). */
+bool picture_square(image *out, const image *in, picture_part part, int size, int channels, app_error *error);
+
+/* The same of a face, by align_face. */
+bool picture_aligned(image *out, const image *in, const landmarks *face, int size, int channels, app_error *error);
+
+/* The landmarks of a picture: of its path, the file's name, or that without its ending; or NULL. */
+const landmarks *landmarks_of(const landmark_list *faces, const char *path);
 
 #endif

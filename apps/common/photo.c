@@ -1,29 +1,47 @@
 #include "apps/common/photo.h"
 
-#include "apps/common/loader.h"
-
 #include <stdlib.h>
 
-/* Of the whole picture, its one face. */
-static bool cut_one(photo_face *out, const photo_cutter *how, const image *whole, app_error *error)
+static bool cut_whole(photo_faces *out, const photo_cutter *how, const image *whole, const char *path, app_error *error)
 {
-    out->box = (face_box){0, 0, whole->width, whole->height, 1};
-    const double part = how->align == PHOTO_CROP ? how->part : 0;
-    return picture_square(&out->picture, whole, part, how->size, how->channels, error);
+    photo_face *face = &out->items[0];
+    const picture_part part = how->align == PHOTO_CROP ? how->part : (picture_part){0, 0};
+    out->count = 1;
+    face->box = (face_box){0, 0, whole->width, whole->height, 1};
+    if (how->align != PHOTO_LANDMARKS)
+        return picture_square(&face->picture, whole, part, how->size, how->channels, error);
+    const landmarks *marks = landmarks_of(how->faces, path);
+    if (!marks) return app_fail(error, "no face is given in it");
+    return picture_aligned(&face->picture, whole, marks, how->size, how->channels, error);
+}
+
+static bool cut_found(photo_faces *out, const photo_cutter *how, const image *whole, const found_faces *found,
+                      app_error *error)
+{
+    const found_face *best = found_main(found, whole);
+    out->main = best ? (int)(best - found->items) : 0;
+    for (; out->count < found->count; out->count++) {
+        photo_face *face = &out->items[out->count];
+        face->box = found->items[out->count].box;
+        if (!picture_aligned(&face->picture, whole, &found->items[out->count].five, how->size, how->channels, error))
+            return false;
+    }
+    return true;
 }
 
 bool photo_cut(photo_faces *out, const photo_cutter *how, const char *path, app_error *error)
 {
     app_error problem = {""};
     image whole = {0};
-    *out = (photo_faces){0, calloc(1, sizeof *out->items)};
-    if (!out->items) return app_fail(error, "%s: out of memory", path);
-    if (!image_read(&whole, path, NULL, error)) {
-        photo_faces_free(out);
-        return false;
-    }
-    out->count = 1;
-    const bool done = cut_one(&out->items[0], how, &whole, &problem);
+    found_faces found = {0};
+    *out = (photo_faces){0};
+    if (!image_read(&whole, path, NULL, error)) return false;
+    bool done = how->align != PHOTO_AUTO || finder_find(&found, &how->finder, &whole, &problem);
+    out->items = calloc((size_t)found.count + 1, sizeof *out->items);
+    if (done && !out->items) done = app_fail(&problem, "out of memory");
+    done = done && (how->align == PHOTO_AUTO ? cut_found(out, how, &whole, &found, &problem)
+                                             : cut_whole(out, how, &whole, path, &problem));
+    found_faces_free(&found);
     image_free(&whole);
     if (done) return true;
     photo_faces_free(out);

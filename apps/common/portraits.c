@@ -1,6 +1,7 @@
 #include "apps/common/portraits.h"
 
 #include "apps/common/faces.h"
+#include "apps/common/progress.h"
 
 #include <limits.h>
 #include <string.h>
@@ -28,13 +29,80 @@ static bool open_drawn(portraits *p, app_error *error)
     return true;
 }
 
+/* ---- how faces are cut out --------------------------------------------------------------------------------------- */
+
+photo_align portraits_align(const portraits_request *r, bool *said)
+{
+    static const char *const names[] = {"none", "crop", "landmarks", "auto"};
+    *said = r->align || r->landmarks || r->part.size > 0;
+    for (int i = 0; r->align && i < 4; i++)
+        if (strcmp(r->align, names[i]) == 0) return (photo_align)i;
+    return r->landmarks ? PHOTO_LANDMARKS : r->part.size > 0 ? PHOTO_CROP : PHOTO_NONE;
+}
+
+static bool net_path(char *path, size_t bytes, const char *given, const char *folder, const char *name, app_error *error)
+{
+    const int length = given ? snprintf(path, bytes, "%s", given) : snprintf(path, bytes, "%s/%s", folder, name);
+    return length < (int)bytes || app_fail(error, "%.60s...: the name is too long", given ? given : folder);
+}
+
+static bool open_finder(face_finder *out, tsr_context *ctx, const portraits_request *r, app_error *error)
+{
+    char detector[1024], points[1024];
+    if (!r->nets && (!r->detector || !r->points))
+        return app_fail(error, "--align auto needs --detector and --points (facenet import makes both)");
+    return net_path(detector, sizeof detector, r->detector, r->nets, "tiny_face_detector.safetensors", error) &&
+           net_path(points, sizeof points, r->points, r->nets, "face_landmark68.safetensors", error) &&
+           finder_open(out, ctx, detector, points, error);
+}
+
+bool portraits_cutter(photo_cutter *out, landmark_list *faces, tsr_context *ctx, const portraits_request *r,
+                      app_error *error)
+{
+    bool said;
+    *faces = (landmark_list){0};
+    *out = (photo_cutter){.align = portraits_align(r, &said), .size = r->size, .channels = r->channels, .part = r->part,
+                          .faces = faces};
+    if (out->align == PHOTO_LANDMARKS && !r->landmarks) return app_fail(error, "--align landmarks needs --landmarks");
+    if (out->align == PHOTO_LANDMARKS) return landmarks_read(faces, r->landmarks, error);
+    return out->align != PHOTO_AUTO || open_finder(&out->finder, ctx, r, error);
+}
+
+/* ---- files ------------------------------------------------------------------------------------------------------- */
+
+/* The landmarks of each picture's main face, in the list by its path. A picture that cannot be read is passed over here:
+ * it will be reported when it is opened. */
+static bool find_faces(portraits *p, const face_finder *finder, app_error *error)
+{
+    progress bar;
+    const people *set = &p->persons;
+    progress_start(&bar, "find", "faces", 0, set->picture_count);
+    for (int i = 0; i < set->picture_count && !error->text[0]; i++) {
+        image whole = {0};
+        found_faces found = {0};
+        app_error unread = {""};
+        if (image_read(&whole, set->paths[i], NULL, &unread) && finder_find(&found, finder, &whole, error)) {
+            const found_face *face = found_main(&found, &whole);
+            p->without_face += !face;
+            if (face && !landmarks_add(&p->faces, &face->five, set->paths[i])) app_fail(error, "out of memory for faces");
+        }
+        found_faces_free(&found);
+        image_free(&whole);
+        progress_show(&bar, i + 1, NULL);
+    }
+    progress_end(&bar);
+    landmarks_sort(&p->faces);
+    return error->text[0] == '\0';
+}
+
 static bool open_files(portraits *p, app_error *error)
 {
+    photo_cutter cutter;
     const portraits_request *r = &p->request;
     people *set = &p->persons;
-    if (r->landmarks && !landmarks_read(&p->faces, r->landmarks, error)) return false;
-    if (!people_open(set, &r->who, error)) return false;
-    p->files = (picture_files){set->paths, r->landmarks ? &p->faces : NULL, r->part};
+    if (!portraits_cutter(&cutter, &p->faces, p->pictures.ctx, r, error) || !people_open(set, &r->who, error)) return false;
+    if (cutter.align == PHOTO_AUTO && !find_faces(p, &cutter.finder, error)) return false;
+    p->files = (picture_files){set->paths, cutter.align >= PHOTO_LANDMARKS ? &p->faces : NULL, r->part};
     p->pictures.count = set->picture_count;
     p->pictures.make = picture_decode;
     p->pictures.source = &p->files;
@@ -79,11 +147,19 @@ void portraits_options(option out[PORTRAITS_OPTIONS], portraits_request *r)
          "N", 0, 1e6, NULL},
         {"skip-people", OPTION_INT, &r->who.skip, "leave out the first N people in name order", "N", 0, 1e6, NULL},
         {"pictures", OPTION_INT, &r->per_person, "pictures of each built-in person", "N", 2, 1000, NULL},
-        {"part", OPTION_DOUBLE, &r->part, "of the middle of each picture that is taken; 0: all, or as the model has it",
-         "X", 0, 1, NULL},
+        {"align", OPTION_TEXT, &r->align, "find faces and align them by landmarks, or by given ones, or take a part of the "
+         "middle, or all; without it as the model was trained", "HOW", 0, 0, "auto|landmarks|crop|none"},
         {"landmarks", OPTION_TEXT, &r->landmarks,
          "align faces by lines of a picture and x y of both eyes, or of eyes, nose and corners of the mouth", "FILE", 0,
          0, NULL},
+        {"part", OPTION_DOUBLE, &r->part.size, "side of the middle square that is taken, in shorter sides of the picture",
+         "X", 0, 1, NULL},
+        {"down", OPTION_DOUBLE, &r->part.down, "how much below the picture's middle that is, in the same", "X", -0.5, 0.5,
+         NULL},
+        {"detector", OPTION_TEXT, &r->detector, "net that finds faces; tiny_face_detector.safetensors beside the model",
+         "FILE", 0, 0, NULL},
+        {"points", OPTION_TEXT, &r->points, "net that finds landmarks; face_landmark68.safetensors beside the model",
+         "FILE", 0, 0, NULL},
         {"strict", OPTION_FLAG, &r->strict, "stop at a picture that cannot be read; else such are named and skipped",
          NULL, 0, 0, NULL},
         {"cache-mb", OPTION_INT, &r->cache_mb,
@@ -115,6 +191,9 @@ void portraits_tell(const portraits *p, const char *program)
     if (broken->count > 0)
         fprintf(stderr, "%s: %d pictures cannot be read and were skipped%s (--strict stops at the first)\n", program,
                 broken->count, broken->count > MOST_TOLD ? ", the first of them above" : "");
+    if (p->without_face > 0)
+        fprintf(stderr, "%s: no face was found in %d pictures%s\n", program, p->without_face,
+                p->request.part.size > 0 ? ", of which --part is taken" : "");
     if (people_singles(set) > 0)
         fprintf(stderr, "%s: %d of %d people have a single picture\n", program, people_singles(set), set->count);
 }

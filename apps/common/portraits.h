@@ -5,6 +5,7 @@
 #include "apps/common/command.h"
 #include "apps/common/loader.h"
 #include "apps/common/people.h"
+#include "apps/common/photo.h"
 
 typedef struct portraits_request {
     people_request who; /* data NULL: the drawn faces, of which who.limit are taken after who.skip */
@@ -13,8 +14,11 @@ typedef struct portraits_request {
     int per_person;     /* drawn faces: pictures of each */
     bool held_out;      /* drawn faces: people that are in no training set, whatever its size */
     int size, channels;
-    const char *landmarks; /* of files: a file for landmarks_read, by which faces are aligned; or NULL, */
-    double part;           /* and this part of the middle is taken; 0: all */
+    const char *align;     /* how faces are cut out of files: "auto", "landmarks", "crop", "none"; NULL: portraits_align */
+    const char *landmarks; /* "landmarks": a file for landmarks_read */
+    picture_part part;     /* "crop"; and, unless it is 0, where a picture has no landmarks and no face is found in it */
+    const char *detector, *points; /* "auto": the files of the two nets; NULL: in `nets`, by their usual names */
+    const char *nets;      /* a folder, borrowed; or NULL */
 } portraits_request;
 
 typedef struct portraits {
@@ -24,6 +28,7 @@ typedef struct portraits {
     broken_pictures broken;
     landmark_list faces;
     picture_files files;
+    int without_face; /* "auto": pictures in which none was found */
 } portraits;
 
 /* Uses the context's threads; the pictures do not depend on them, nor on any seed: drawn person 17 is the same in every
@@ -33,8 +38,17 @@ void portraits_close(portraits *p);
 
 /* The options by which programs are told where faces are (--data, --names, --people, ...), for the first places of a
  * command's list. They fill in the request, whose values before are the defaults. */
-enum { PORTRAITS_OPTIONS = 9 };
+enum { PORTRAITS_OPTIONS = 13 };
 void portraits_options(option out[PORTRAITS_OPTIONS], portraits_request *request);
+
+/* How faces are cut out, as it was asked for: `align`; or landmarks where there is a file of them; or a crop where there is
+ * a part; else PHOTO_NONE, and *said is false. */
+photo_align portraits_align(const portraits_request *request, bool *said);
+
+/* Fills in what portraits and single photographs are cut by; the nets are loaded for PHOTO_AUTO. Fails with a line that
+ * says what is missing. `faces` is where landmarks are read to, and must be freed. */
+bool portraits_cutter(photo_cutter *out, landmark_list *faces, tsr_context *ctx, const portraits_request *request,
+                      app_error *error);
 
 /* How many people there are. */
 int portraits_people(const portraits *p);

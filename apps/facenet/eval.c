@@ -52,23 +52,6 @@ static bool draw_roc(const contender *contenders, int count, const char *folder,
     return done;
 }
 
-static bool measure_model(contender *out, tsr_model *m, int length, const pictures *set, const pairs *list,
-                          app_error *error)
-{
-    tsr_real *embeddings = malloc((size_t)set->count * (size_t)length * sizeof *embeddings);
-    double *distances = malloc(((size_t)list->count + 1) * sizeof *distances);
-    bool done = (embeddings && distances) || app_fail(error, "out of memory for %d embeddings", set->count);
-    done = done && net_embed(m, set, 0, set->count, embeddings, error);
-    for (int i = 0; done && i < list->count; i++)
-        distances[i] = net_distance(embeddings + (ptrdiff_t)list->items[i].a * length,
-                                    embeddings + (ptrdiff_t)list->items[i].b * length, length);
-    done = done && contender_measure(out, list, distances, error);
-    free(embeddings);
-    free(distances);
-    if (done && !tsr_check_claimed(m)) return app_fail(error, "%s", tsr_error(tsr_model_context(m)));
-    return done;
-}
-
 /* Pictures that eigenfaces may learn from: the people left out of the evaluation, where there are any. */
 static bool open_known(portraits *known, const face_view *view, tsr_context *ctx, const portraits_request *evaluated,
                        app_error *error)
@@ -103,7 +86,8 @@ static bool measure_all(tsr_model *m, const eval_options *o, const face_view *vi
                 set.pictures.count, learnt->count, others ? "other people" : "the same people");
     done = done && contender_pixels(&contenders[0], &set.pictures, &list, error) &&
            contender_eigenfaces(&contenders[1], learnt, &set.pictures, &list, error) &&
-           measure_model(&contenders[2], m, view->form.embedding, &set.pictures, &list, error);
+           net_verify(&contenders[2], m, &set.pictures, 0, &list, error);
+    if (done && !tsr_check_claimed(m)) done = app_fail(error, "%s", tsr_error(ctx));
     pairs_free(&list);
     portraits_close(&known);
     portraits_close(&set);
@@ -120,11 +104,13 @@ int facenet_eval(int count, char **arguments)
     app_error error = {""};
     contender contenders[] = {{.name = "pixels"}, {.name = "eigenfaces"}, {.name = "model"}};
     face_view view;
+    char folder[1024];
     tsr_context *ctx = tsr_open(&(tsr_options){.threads = o.threads});
     tsr_model *m = tsr_model_new(ctx);
     bool done = m || app_fail(&error, "out of memory");
-    done = done && view_open(m, o.model, &view, &error) && view_choose(&view, &o.faces, o.model, &error) &&
-           measure_all(m, &o, &view, contenders, &error) && draw_roc(contenders, 3, o.out, &error);
+    done = done && view_open(m, o.model, &view, &error);
+    if (done) view_choose(&view, &o.faces, o.model, folder);
+    done = done && measure_all(m, &o, &view, contenders, &error) && draw_roc(contenders, 3, o.out, &error);
     for (int i = 0; i < 3; i++) {
         if (done) contender_print(&contenders[i]);
         contender_free(&contenders[i]);

@@ -8,20 +8,21 @@
 
 /* ---- net.c ----------------------------------------------------------------------------------------------------------- */
 
-/* How a model sees faces: what its net takes, and which part of a picture. */
+/* How a model sees faces: what its net takes, and how faces were cut out of pictures in training. */
 typedef struct face_view {
     face_form form;
-    bool aligned; /* by landmarks; else */
-    double part;  /* of the middle of a picture; 0: all */
+    bool aligned;      /* by landmarks; else */
+    picture_part part; /* of the middle */
 } face_view;
 
 /* Puts it into the model's texts; reads weights and it from a file. */
 void view_describe(tsr_model *m, const face_view *view);
 bool view_open(tsr_model *m, const char *path, face_view *out, app_error *error);
 
-/* What is asked for (part, landmarks) where something is, else what the model has, in both. Fails where a model of
- * aligned faces is given pictures without landmarks; `model` is its name. */
-bool view_choose(face_view *view, portraits_request *faces, const char *model, app_error *error);
+/* What the request says of cutting faces out where it says something, else what the model has, in both. Where the nets for
+ * --align auto are not named they are looked for in the folder of `model`, a file's path or NULL, which is kept in
+ * `folder`. */
+void view_choose(face_view *view, portraits_request *faces, const char *model, char folder[1024]);
 
 /* Opens the pictures that a view wants, and has inputs made of them as its net takes them; see portraits_open. */
 bool view_open_faces(const face_view *view, portraits *out, tsr_context *ctx, const portraits_request *faces,

@@ -364,7 +364,7 @@ static bool ask_characters(const pictures *set, int begin, const face_view *view
 
 static bool lesson_characters(const lessons_options *o, tsr_context *ctx, app_error *error)
 {
-    face_view view = {.part = 0};
+    face_view view = {.aligned = false};
     learner l = {0};
     portraits set = {0};
     training_settings settings = settings_of(o);

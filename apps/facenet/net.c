@@ -1,6 +1,7 @@
 /* How models see faces, and how pictures come into them. */
 #include "apps/facenet/facenet.h"
 
+#include <math.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,34 +11,44 @@
 
 void view_describe(tsr_model *m, const face_view *view)
 {
-    char text[48];
+    char text[64];
     face_describe(m, &view->form);
-    snprintf(text, sizeof text, "%d/1000", (int)(1000 * view->part + 0.5));
+    snprintf(text, sizeof text, "%d/1000 %d/1000", (int)lround(1000 * view->part.size), (int)lround(1000 * view->part.down));
     tsr_set_text(m, "frame", view->aligned ? "landmarks" : text);
 }
 
 bool view_open(tsr_model *m, const char *path, face_view *out, app_error *error)
 {
-    int part = 0;
+    int size = 0, down = 0;
     *out = (face_view){0};
     if (!face_open(m, path, &out->form, error)) return false;
-    const char *frame = tsr_text_of(m, "frame"); /* weights from elsewhere have none: all of the picture */
-    out->aligned = frame && strcmp(frame, "landmarks") == 0;
-    if (frame && !out->aligned && (sscanf(frame, "%d/1000", &part) != 1 || part < 0 || part > 1000))
+    const char *frame = tsr_text_of(m, "frame");
+    out->aligned = frame ? strcmp(frame, "landmarks") == 0 : out->form.net->fixed; /* as weights from elsewhere are */
+    if (frame && !out->aligned &&
+        (sscanf(frame, "%5d/1000 %5d/1000", &size, &down) < 1 || size < 0 || size > 1000 || abs(down) > 500))
         return app_fail(error, "%s: its frame \"%s\" is none that facenet knows", path, frame);
-    out->part = part / 1000.0;
+    out->part = (picture_part){size / 1000.0, down / 1000.0};
     return true;
 }
 
-bool view_choose(face_view *view, portraits_request *faces, const char *model, app_error *error)
+void view_choose(face_view *view, portraits_request *faces, const char *model, char folder[1024])
 {
-    if (faces->landmarks || faces->part > 0) {
-        view->aligned = faces->landmarks != NULL;
-        view->part = (int)(1000 * faces->part + 0.5) / 1000.0; /* as the file keeps it */
+    bool said;
+    const photo_align align = portraits_align(faces, &said);
+    const char *slash = model ? strrchr(model, '/') : NULL;
+    snprintf(folder, 1024, "%.*s", slash ? (int)(slash - model) : 1, slash ? model : ".");
+    faces->nets = model ? folder : NULL;
+    if (!said) {
+        faces->align = view->aligned ? "auto" : view->part.size > 0 ? "crop" : "none";
+        if (!view->aligned) faces->part = view->part;
+        return;
     }
-    faces->part = view->part;
-    return !view->aligned || faces->landmarks ||
-           app_fail(error, "%s was trained on faces aligned by landmarks: --landmarks or --part is needed", model);
+    const bool crops = align == PHOTO_CROP;
+    if (crops && faces->part.size <= 0) faces->part = view->part;
+    view->aligned = align >= PHOTO_LANDMARKS;
+    view->part = (picture_part){crops ? floor(1000 * faces->part.size + 0.5) / 1000 : 0, /* as the file keeps it */
+                                crops ? floor(1000 * faces->part.down + 0.5) / 1000 : 0};
+    if (!view->aligned) faces->part = view->part;
 }
 
 bool view_open_faces(const face_view *view, portraits *out, tsr_context *ctx, const portraits_request *faces,

@@ -211,7 +211,7 @@ static bool make_view(face_view *out, tsr_model *m, train_options *o, app_error 
         const face_form wanted = {.size = o->size, .channels = o->grey ? 1 : 3, .embedding = o->embedding};
         if (!net || !face_form_of(&out->form, net, &wanted, error)) return false;
     }
-    if (!view_choose(out, &o->faces, o->from, error)) return false;
+    view_choose(out, &o->faces, o->from, o->nets);
     view_describe(m, out);
     return true;
 }

@@ -156,7 +156,7 @@ static bool append_arguments(char *text, size_t bytes, int count, char *const *g
 
 static const char *wrong(const train_options *o)
 {
-    if (o->faces.landmarks && !o->faces.who.data) return "--landmarks needs --data";
+    if ((o->faces.landmarks || o->faces.align) && !o->faces.who.data) return "--landmarks and --align need --data";
     if (o->from && (o->size || o->grey || o->embedding))
         return "--from has a size, channels and an embedding: no --size, --grey or --embedding with it";
     if (o->training.steps + o->training.softmax_steps < 1) return "neither --steps nor --softmax-steps: nothing to train";

@@ -13,6 +13,7 @@ typedef struct train_options {
     int validate_people, validate_every, patience, save_every;
     int threads;
     uint64_t seed;
+    char nets[1024];      /* the folder of the nets that find faces, beside `from` */
     char arguments[8192]; /* all that count, a line each, for a checkpoint */
     char kept[8192];      /* those of the run that is resumed; texts above point into it: may not be moved */
 } train_options;

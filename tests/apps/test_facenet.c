@@ -62,27 +62,50 @@ TEST(facenet_goes_on_from_a_model_with_its_net_and_its_part_of_pictures)
     CHECK(view_of(model, &second, &error));
     CHECK(first.form.size == 16 && first.form.channels == 1 && first.form.embedding == 8 && !first.aligned);
     CHECK(memcmp(&first.form, &second.form, sizeof first.form) == 0);
-    CHECK_EQUAL(first.part, 0.5);
-    CHECK_EQUAL(second.part, 0.5);
+    CHECK_EQUAL(first.part.size, 0.5);
+    CHECK_EQUAL(second.part.size, 0.5);
     snprintf(words, sizeof words, "--data %s --model %s --out %s", root, model, out);
     CHECK_EQUAL(run(facenet_eval, words), 0);
     snprintf(words, sizeof words, "--data %s --from %s --size 20", root, model);
     CHECK_EQUAL(run(facenet_train, words), 2);
 }
 
-TEST(facenet_models_of_aligned_faces_want_landmarks)
+TEST(facenet_cuts_faces_out_as_asked_and_else_as_the_model_was_trained)
 {
-    face_view view = {.aligned = true, .part = 0.25}, middle = {.part = 0.25};
-    portraits_request none = {0}, part = {.part = 0.75}, points = {.landmarks = "points.tsv"};
-    app_error error = {""}, fine = {""};
-    CHECK(!view_choose(&view, &none, "a model", &error));
-    CHECK_CONTAINS(error.text, "a model was trained on faces aligned by landmarks: --landmarks or --part is needed");
-    CHECK(view_choose(&view, &points, "a model", &fine) && view.aligned);
-    CHECK(view_choose(&view, &part, "a model", &fine) && !view.aligned);
-    CHECK_EQUAL(view.part, 0.75);
-    CHECK(view_choose(&middle, &none, "another", &fine));
-    CHECK_EQUAL(none.part, 0.25);
-    CHECK(view_choose(&middle, &points, "another", &fine) && middle.aligned);
+    face_view aligned = {.aligned = true}, middle = {.part = {0.25, 0.02}};
+    portraits_request none = {0}, same = {0}, part = {.part = {0.75, 0}}, points = {.landmarks = "points.tsv"};
+    portraits_request crop = {.align = "crop"}, whole = {.align = "none", .part = {0.5, 0}};
+    char folder[1024];
+    view_choose(&aligned, &none, "nets/a.safetensors", folder);
+    CHECK(aligned.aligned);
+    CHECK_TEXT(none.align, "auto");
+    CHECK_TEXT(none.nets, "nets");
+    view_choose(&middle, &same, "a.safetensors", folder);
+    CHECK_TEXT(same.align, "crop");
+    CHECK_TEXT(same.nets, ".");
+    CHECK(same.part.size == 0.25 && same.part.down == 0.02);
+    view_choose(&middle, &crop, NULL, folder);
+    CHECK(crop.part.size == 0.25 && !middle.aligned && !crop.nets);
+    view_choose(&aligned, &part, NULL, folder);
+    CHECK(!aligned.aligned && aligned.part.size == 0.75);
+    view_choose(&middle, &points, NULL, folder);
+    CHECK(middle.aligned && middle.part.size == 0);
+    view_choose(&aligned, &whole, NULL, folder);
+    CHECK(!aligned.aligned && aligned.part.size == 0 && whole.part.size == 0);
+}
+
+TEST(facenet_says_which_net_is_missing_to_align_faces)
+{
+    app_error error = {""}, unnamed = {""};
+    photo_cutter cutter;
+    landmark_list faces;
+    tsr_context *ctx = tsr_open(NULL);
+    const portraits_request request = {.align = "auto", .nets = "no such folder"}, nowhere = {.align = "auto"};
+    CHECK(!portraits_cutter(&cutter, &faces, ctx, &request, &error));
+    CHECK_CONTAINS(error.text, "no face detector: no such folder/tiny_face_detector.safetensors: cannot be opened");
+    CHECK(!portraits_cutter(&cutter, &faces, ctx, &nowhere, &unnamed));
+    CHECK_CONTAINS(unnamed.text, "--align auto needs --detector and --points");
+    tsr_close(ctx);
 }
 
 TEST(facenet_train_resumes_with_the_options_it_was_begun_with)

@@ -56,18 +56,18 @@ TEST(loader_takes_the_middle_or_the_face_at_its_landmarks)
     CHECK(write_text(list, "face\t26\t23\t34\t23\n") && landmarks_read(&faces, list, &error));
     CHECK(write_text(list, "other.png\t26\t23\t34\t23\n") && landmarks_read(&others, list, &error));
     char *paths[] = {path};
-    picture_files files = {.paths = paths, .part = 0.5}; /* x from 25 to 55, y from 15 to 45 */
+    picture_files files = {.paths = paths, .part = {0.5, 0}}; /* x from 25 to 55, y from 15 to 45 */
     pictures p = {.count = 1, .size = 2, .channels = 1, .ctx = ctx, .make = picture_decode, .source = &files};
     CHECK(pictures_open(&p, 1, NULL, &error));
     const bool middle = p.pixels[0] == 255 && p.pixels[1] == 0 && p.pixels[2] == 85 && p.pixels[3] == 0;
     pictures_close(&p);
-    files.faces = &faces; /* eyes 8 apart in a square of 8 * 112 / 35 = 26: all of the white one and a rim of black */
+    files.faces = &faces; /* eyes 8 apart in a square of 8 * 150 / 52 = 23: all of the white one and a rim of black */
     p = (pictures){.count = 1, .size = 8, .channels = 1, .ctx = ctx, .make = picture_decode, .source = &files};
     CHECK(pictures_open(&p, 1, NULL, &error));
     int white = 0;
     for (int i = 0; i < 64; i++) white += p.pixels[i] > 128;
     pictures_close(&p);
-    files.faces = &others;
+    files = (picture_files){.paths = paths, .faces = &others};
     p = (pictures){.count = 1, .size = 8, .channels = 1, .ctx = ctx, .make = picture_decode, .source = &files};
     const bool found = pictures_open(&p, 1, NULL, &missing);
     landmarks_free(&faces);
@@ -76,7 +76,7 @@ TEST(loader_takes_the_middle_or_the_face_at_its_landmarks)
     CHECK(middle);
     CHECK(white >= 30 && white <= 42);
     CHECK(!found);
-    CHECK_CONTAINS(missing.text, "face.png: has no landmarks in the file of these");
+    CHECK_CONTAINS(missing.text, "face.png: no face was found, or given, in it");
 }
 
 TEST(loader_makes_middle_squares_of_one_size)

@@ -1,0 +1,34 @@
+/* The faces of a photograph, with their landmarks: detector and landmark net together. */
+#ifndef TESSERA_APPS_FINDER_H
+#define TESSERA_APPS_FINDER_H
+
+#include "apps/common/detect.h"
+
+typedef struct face_finder {
+    tsr_model *detector, *points;
+} face_finder;
+
+/* Loads tiny_face_detector and face_landmark68 from their files (see facenet import). The models live as long as the
+ * context. */
+bool finder_open(face_finder *out, tsr_context *ctx, const char *detector, const char *points, app_error *error);
+
+typedef struct found_face {
+    face_box box;
+    mark marks[LANDMARKS];
+    landmarks five; /* of these; without a path */
+} found_face;
+
+typedef struct found_faces {
+    int count;
+    found_face *items; /* best score first */
+} found_faces;
+
+/* Looks for faces at 416 pixels, where small ones are seen; where there is none, at 160, where one that fills the
+ * photograph is. None is no error. */
+bool finder_find(found_faces *out, const face_finder *finder, const image *photo, app_error *error);
+void found_faces_free(found_faces *faces);
+
+/* The one that the photograph is of: large, and near the middle. NULL where there is none. */
+const found_face *found_main(const found_faces *faces, const image *photo);
+
+#endif
