@@ -46,7 +46,7 @@ static bool net_path(char *path, size_t bytes, const char *given, const char *fo
     return length < (int)bytes || app_fail(error, "%.60s...: the name is too long", given ? given : folder);
 }
 
-static bool open_finder(face_finder *out, tsr_context *ctx, const portraits_request *r, app_error *error)
+bool portraits_finder(face_finder *out, tsr_context *ctx, const portraits_request *r, app_error *error)
 {
     char detector[1024], points[1024];
     if (!r->nets && (!r->detector || !r->points))
@@ -65,7 +65,7 @@ bool portraits_cutter(photo_cutter *out, landmark_list *faces, tsr_context *ctx,
                           .faces = faces};
     if (out->align == PHOTO_LANDMARKS && !r->landmarks) return app_fail(error, "--align landmarks needs --landmarks");
     if (out->align == PHOTO_LANDMARKS) return landmarks_read(faces, r->landmarks, error);
-    return out->align != PHOTO_AUTO || open_finder(&out->finder, ctx, r, error);
+    return out->align != PHOTO_AUTO || portraits_finder(&out->finder, ctx, r, error);
 }
 
 /* ---- files ------------------------------------------------------------------------------------------------------- */

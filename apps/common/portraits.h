@@ -50,6 +50,9 @@ photo_align portraits_align(const portraits_request *request, bool *said);
 bool portraits_cutter(photo_cutter *out, landmark_list *faces, tsr_context *ctx, const portraits_request *request,
                       app_error *error);
 
+/* The nets that find faces, alone. */
+bool portraits_finder(face_finder *out, tsr_context *ctx, const portraits_request *request, app_error *error);
+
 /* How many people there are. */
 int portraits_people(const portraits *p);
 

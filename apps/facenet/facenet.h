@@ -46,6 +46,7 @@ tsr_tensor *net_batch(tsr_context *ctx, const pictures *set, const int *numbers,
 
 int facenet_train(int count, char **arguments);
 int facenet_eval(int count, char **arguments);
+int facenet_detect(int count, char **arguments);
 int facenet_lessons(int count, char **arguments);
 int facenet_summary(int count, char **arguments);
 int facenet_import(int count, char **arguments);

@@ -8,6 +8,7 @@ int main(int count, char **arguments)
     static const verb verbs[] = {{"train", "train an embedding net on a folder of people or on the built-in faces", facenet_train},
                                  {"eval", "verify pairs of pictures of people the net has never seen", facenet_eval},
                                  {"summary", "list the layers of a net", facenet_summary},
+                                 {"detect", "find the faces of photographs", facenet_detect},
                                  {"lessons", "show by measured curves why it works", facenet_lessons},
                                  {"import", "turn weights of a tfjs manifest into safetensors", facenet_import}};
     return command_run("facenet", "Learns to tell faces apart, from scratch, and proves it on strangers.", verbs,
