@@ -26,8 +26,9 @@ bool view_choose(face_view *view, portraits_request *faces, const char *model, a
 bool view_open_faces(const face_view *view, portraits *out, tsr_context *ctx, const portraits_request *faces,
                      app_error *error);
 
-/* Embeddings of all pictures, [count, form.embedding], in batches, evaluating. */
-bool net_embed(tsr_model *m, const pictures *set, tsr_real *out, app_error *error);
+/* Embeddings of all pictures, [count, form->embedding], in batches, evaluating. `flip`: each is the mean of those of the
+ * picture and of its mirror image, of length 1 again where the net's are. */
+bool net_embed(tsr_model *m, const face_form *form, const pictures *set, bool flip, tsr_real *out, app_error *error);
 
 /* Pictures by number as one tensor in the current scope; varied by the augmentation where there is one. A picture that
  * cannot be read is an error of the context. */
@@ -38,6 +39,7 @@ tsr_tensor *net_batch(tsr_context *ctx, const pictures *set, const int *numbers,
 
 int facenet_train(int count, char **arguments);
 int facenet_eval(int count, char **arguments);
+int facenet_embed(int count, char **arguments);
 int facenet_summary(int count, char **arguments);
 int facenet_import(int count, char **arguments);
 

@@ -7,6 +7,7 @@ int main(int count, char **arguments)
 {
     static const verb verbs[] = {{"train", "train an embedding net on a folder of people or on the built-in faces", facenet_train},
                                  {"eval", "verify pairs of pictures of people the net has never seen", facenet_eval},
+                                 {"embed", "write the embeddings of pictures as .npy and CSV", facenet_embed},
                                  {"summary", "list the layers of a net", facenet_summary},
                                  {"import", "turn weights of a tfjs manifest into safetensors", facenet_import}};
     return command_run("facenet", "Learns to tell faces apart, from scratch, and proves it on strangers.", verbs,

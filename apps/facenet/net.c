@@ -63,7 +63,14 @@ tsr_tensor *net_batch(tsr_context *ctx, const pictures *set, const int *numbers,
     return !out || pictures_inputs(set, numbers, count, varied, out, &error) ? x : tsr_fail(ctx, "%s", error.text);
 }
 
-bool net_embed(tsr_model *m, const pictures *set, tsr_real *out, app_error *error)
+/* The mean of the embeddings of pictures and of their mirror images. */
+static tsr_tensor *embed_both(tsr_model *m, const face_form *form, tsr_tensor *x)
+{
+    tsr_tensor *mean = tsr_mul_scalar(tsr_add(face_embed(m, x), face_embed(m, tsr_flip(x, 2))), 0.5);
+    return form->net->unnormalised ? mean : tsr_l2_normalize(mean, -1);
+}
+
+bool net_embed(tsr_model *m, const face_form *form, const pictures *set, bool flip, tsr_real *out, app_error *error)
 {
     enum { BATCH = 64 };
     tsr_context *ctx = tsr_model_context(m);
@@ -76,8 +83,9 @@ bool net_embed(tsr_model *m, const pictures *set, tsr_real *out, app_error *erro
                 numbers[count] = first + count;
                 count++;
             }
-            const tsr_tensor *e = face_embed(m, net_batch(ctx, set, numbers, count, NULL, 0));
-            tsr_copy_out(e, out + first * tsr_size(e) / count, tsr_size(e));
+            tsr_tensor *x = net_batch(ctx, set, numbers, count, NULL, 0);
+            const tsr_tensor *e = flip ? embed_both(m, form, x) : face_embed(m, x);
+            tsr_copy_out(e, out + (ptrdiff_t)first * form->embedding, tsr_size(e));
         }
     tsr_set_training(m, training);
     return !tsr_error(ctx) || app_fail(error, "%s", tsr_error(ctx));

@@ -143,12 +143,6 @@ static bool draw_curves(const history *h, const char *path, app_error *error)
 
 /* ---- the run ----------------------------------------------------------------------------------------------------- */
 
-static bool in_folder(char *room, size_t bytes, const char *folder, const char *name, app_error *error)
-{
-    return (size_t)snprintf(room, bytes, "%s/%s", folder, name) < bytes ||
-           app_fail(error, "--out: the name is too long");
-}
-
 static void tell_collapse(const training *t)
 {
     fprintf(stderr, "facenet train: the embedding has collapsed: all faces lie in one point, the loss stays at the "
