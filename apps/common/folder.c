@@ -81,6 +81,12 @@ bool is_same_folder(const char *a, const char *b)
     return stat(a, &one) == 0 && stat(b, &other) == 0 && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
 }
 
+bool in_folder(char *room, size_t bytes, const char *folder, const char *name, app_error *error)
+{
+    return (size_t)snprintf(room, bytes, "%s/%s", folder, name) < bytes ||
+           app_fail(error, "%.200s/%s: the name is too long", folder, name);
+}
+
 bool folder_make(const char *path, app_error *error)
 {
     char *part = malloc(strlen(path) + 1);

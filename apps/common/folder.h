@@ -19,6 +19,9 @@ void name_list_free(name_list *list);
 /* The names of a folder's entries in the order of strcmp, without those that begin with a dot. */
 bool folder_list(name_list *list, const char *path, app_error *error);
 
+/* The path of a file in a folder. Fails where it does not fit into `room`. */
+bool in_folder(char *room, size_t bytes, const char *folder, const char *name, app_error *error);
+
 /* Makes the folder and those above it that are missing; one that is there already is fine. */
 bool folder_make(const char *path, app_error *error);
 

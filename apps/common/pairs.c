@@ -13,6 +13,7 @@ enum { FOLDS = 10 };
 void pairs_free(pairs *p)
 {
     free(p->items);
+    name_list_free(&p->lacking);
     *p = (pairs){0};
 }
 
@@ -164,8 +165,8 @@ static int numbered(const char *path, const char *name)
     return whole_number(number);
 }
 
-/* The picture, or -1 where the set lacks it; the first lacking one is noted. */
-static int find_picture(const people *set, pairs *out, const char *name, int number, int line)
+/* The picture, or -1 where the set lacks it. */
+static int find_picture(const people *set, const char *name, int number)
 {
     const int who = people_find(set, name);
     const int first = who < 0 ? 0 : set->persons[who].first;
@@ -178,9 +179,28 @@ static int find_picture(const people *set, pairs *out, const char *name, int num
     }
     for (int i = first; i < first + count && !by_name; i++)
         if (set->places[i] == number) return i;
-    if (!out->first_missing[0])
-        snprintf(out->first_missing, sizeof out->first_missing, "%.200s %d (line %d)", name, number, line);
     return -1;
+}
+
+/* The same; a picture that is lacking is noted. */
+static bool take_picture(const people *set, pairs *out, const char *name, int number, int *picture, app_error *error)
+{
+    app_error label = {""}; /* one clean line */
+    *picture = find_picture(set, name, number);
+    if (*picture >= 0) return true;
+    app_fail(&label, "%.200s %d", name, number);
+    return name_list_add(&out->lacking, label.text) || app_fail(error, "out of memory for the names of missing pictures");
+}
+
+static void drop_repeats(name_list *list)
+{
+    int kept = 0;
+    name_list_sort(list);
+    for (int i = 0; i < list->count; i++) {
+        if (kept > 0 && strcmp(list->names[i], list->names[kept - 1]) == 0) free(list->names[i]);
+        else list->names[kept++] = list->names[i];
+    }
+    list->count = kept;
 }
 
 static bool read_sizes(line_file *f, int *folds, int *per_fold, app_error *error)
@@ -208,10 +228,9 @@ static bool read_pair(const line_file *f, const people *set, pairs *out, pair *i
     if (!same && strcmp(f->fields[0], f->fields[2]) == 0)
         return app_fail(error, "%s: line %d: \"%.80s\" stands on both sides of a pair of different people",
                         f->path, f->number, f->fields[0]);
-    const int a = find_picture(set, out, f->fields[0], i, f->number);
-    const int b = a < 0 ? -1 : find_picture(set, out, f->fields[same ? 0 : 2], j, f->number);
-    *item = (pair){.a = a, .b = b, .same = same};
-    return true;
+    *item = (pair){.same = same};
+    return take_picture(set, out, f->fields[0], i, &item->a, error) &&
+           take_picture(set, out, f->fields[same ? 0 : 2], j, &item->b, error);
 }
 
 static bool add_pair(pairs *out, pair item)
@@ -245,9 +264,10 @@ static bool read_pairs(line_file *f, const people *set, pairs *out, app_error *e
     if (found < announced)
         return app_fail(error, "%s: ends after line %d with %d of the %d pairs of line 1", f->path, f->number,
                         found, announced);
+    drop_repeats(&out->lacking);
     if (out->count == 0)
-        return app_fail(error, "%s: none of its %d pairs is in the data set, which lacks %s", f->path, found,
-                        out->first_missing);
+        return app_fail(error, "%s: none of its %d pairs is in the data set, which lacks %.200s", f->path, found,
+                        out->lacking.names[0]);
     return true;
 }
 

@@ -15,8 +15,8 @@ typedef struct pair {
 typedef struct pairs {
     int count, folds;
     pair *items;
-    int missing;             /* pairs of a file whose pictures are not in the set */
-    char first_missing[256]; /* the first picture that was not found, as the file names it, and the line */
+    int missing;       /* pairs of a file whose pictures are not in the set */
+    name_list lacking; /* those pictures, "Ann 2" for Ann's 2nd, each once, in the order of names */
 } pairs;
 
 /* Draws 10 * per_fold pairs of the same person and as many of different people out of all there are of
@@ -31,8 +31,9 @@ bool pairs_generate(pairs *out, const int *labels, int count, int per_fold, uint
  *     name   i  j          n lines per fold: pictures i and j of one person, from 1
  *     name1  i  name2  j   n lines per fold: different people
  * Picture 7 of Ann is Ann/Ann_0007.* or, if none of hers is called like that, the 7th in the order of names.
- * Pairs that are not in the set are left out and counted; none left is an error. Of a single fold ten are cut
- * in the file's order, both kinds spread evenly. A broken file is an error with its line number. */
+ * Pairs that are not in the set are left out and counted, their pictures listed; none left is an error. Of a
+ * single fold ten are cut in the file's order, both kinds spread evenly. A broken file is an error with its
+ * line number. */
 bool pairs_read(pairs *out, const char *path, const people *set, app_error *error);
 
 void pairs_free(pairs *p);

@@ -149,10 +149,12 @@ static double equal_error(const stair *s)
     return (far + part * ((double)s->steps[i].different - far)) / (double)s->different;
 }
 
-static double val_at(const stair *s, double level)
+/* At a FAR of 1 / one_in. */
+static double val_at(const stair *s, int64_t one_in)
 {
     double val = 0;
-    for (int i = 0; i < s->count && (double)s->steps[i].different / (double)s->different <= level; i++)
+    if (s->different < one_in) return NAN;
+    for (int i = 0; i < s->count && s->steps[i].different * one_in <= s->different; i++)
         val = (double)s->steps[i].same / (double)s->same;
     return val;
 }
@@ -167,8 +169,8 @@ bool verification_measure(verification *out, const trial *trials, int count, app
     if (done) {
         out->auc = area(&s);
         out->eer = equal_error(&s);
-        out->val_1e2 = val_at(&s, 1e-2);
-        out->val_1e3 = val_at(&s, 1e-3);
+        int64_t one_in = 1;
+        for (int i = 0; i < VAL_LEVELS; i++) out->val[i] = val_at(&s, one_in *= 10);
         out->threshold = best_threshold(sorted, count, NO_FOLD);
     }
     free(s.steps);
@@ -179,9 +181,13 @@ bool verification_measure(verification *out, const trial *trials, int count, app
 verification_line verification_print(const verification *v)
 {
     verification_line line;
-    snprintf(line.text, sizeof line.text,
-             "accuracy=%.4f std=%.4f auc=%.4f eer=%.4f val_1e-2=%.3f val_1e-3=%.3f threshold=%.4g pairs=%d",
-             v->accuracy, v->std, v->auc, v->eer, v->val_1e2, v->val_1e3, v->threshold, v->pairs);
+    size_t used = (size_t)snprintf(line.text, sizeof line.text, "accuracy=%.4f std=%.4f auc=%.4f eer=%.4f", v->accuracy,
+                                   v->std, v->auc, v->eer);
+    for (int i = 0; i < VAL_LEVELS; i++)
+        used += (size_t)(isnan(v->val[i])
+                             ? snprintf(line.text + used, sizeof line.text - used, " val_1e-%d=-", i + 1)
+                             : snprintf(line.text + used, sizeof line.text - used, " val_1e-%d=%.3f", i + 1, v->val[i]));
+    snprintf(line.text + used, sizeof line.text - used, " threshold=%.4g pairs=%d", v->threshold, v->pairs);
     return line;
 }
 

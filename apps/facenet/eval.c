@@ -6,15 +6,24 @@
 #include "apps/common/plot.h"
 #include "apps/common/protocol.h"
 
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 typedef struct eval_options {
     portraits_request faces;
-    const char *model, *pairs, *out;
+    const char *model, *pairs, *out, *distance;
+    bool flip, no_identification;
     int threads;
 } eval_options;
+
+enum { PIXELS, EIGENFACES, MODEL, CONTENDERS };
+
+/* All that an evaluation finds. */
+typedef struct evaluation {
+    portraits faces;
+    pairs list;
+    contender contenders[CONTENDERS];
+} evaluation;
 
 static int parse(eval_options *o, int count, char **arguments)
 {
@@ -22,8 +31,13 @@ static int parse(eval_options *o, int count, char **arguments)
         {"model", OPTION_TEXT, &o->model, "what facenet train has made", "FILE", 0, 0, NULL},
         {"pairs", OPTION_TEXT, &o->pairs, "list of pairs in LFW's layout; without it 10 folds of up to 300 + 300 are drawn",
          "FILE", 0, 0, NULL},
+        {"distance", OPTION_TEXT, &o->distance, "of embeddings: the square of the Euclidean one, or 1 - the cosine", "KIND",
+         0, 0, "l2|cosine"},
+        {"flip", OPTION_FLAG, &o->flip, "average the embeddings of each picture and its mirror image", NULL, 0, 0, NULL},
+        {"no-identification", OPTION_FLAG, &o->no_identification, "leave out who of K people it is, K from 1 to all",
+         NULL, 0, 0, NULL},
         {"threads", OPTION_INT, &o->threads, "0: all; changes no result", "N", 0, 1024, NULL},
-        {"out", OPTION_TEXT, &o->out, "folder for roc.png", "DIR", 0, 0, NULL},
+        {"out", OPTION_TEXT, &o->out, "folder for roc.png, identification.csv and identification.png", "DIR", 0, 0, NULL},
     };
     option options[PORTRAITS_OPTIONS + sizeof own / sizeof *own];
     portraits_options(options, &o->faces);
@@ -34,22 +48,42 @@ static int parse(eval_options *o, int count, char **arguments)
     return command_start(&c, count, arguments);
 }
 
-static bool draw_roc(const contender *contenders, int count, const char *folder, app_error *error)
+static bool draw_roc(const contender *contenders, const char *path, app_error *error)
 {
-    plot_series series[4];
-    char path[1024];
+    plot_series series[CONTENDERS];
     image chart = {0};
-    if ((size_t)snprintf(path, sizeof path, "%s/roc.png", folder) >= sizeof path)
-        return app_fail(error, "--out: the name is too long");
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < CONTENDERS; i++)
         series[i] = (plot_series){contenders[i].name, contenders[i].roc.far, contenders[i].roc.val,
                                   contenders[i].roc.count};
     const plot_chart what = {.title = "same person, or not? (people never trained on)",
                              .x_label = "false accepts (FAR)", .y_label = "true accepts (VAL)", .series = series,
-                             .series_count = count, .log_x = true, .x_min = 1e-3, .x_max = 1, .y_min = 0, .y_max = 1};
-    const bool done = folder_make(folder, error) && plot_draw(&chart, &what, error) && image_write(&chart, path, error);
+                             .series_count = CONTENDERS, .log_x = true, .x_min = 1e-3, .x_max = 1, .y_min = 0,
+                             .y_max = 1};
+    const bool done = plot_draw(&chart, &what, error) && image_write(&chart, path, error);
     image_free(&chart);
     return done;
+}
+
+static bool save_all(const evaluation *e, const char *folder, app_error *error)
+{
+    const identification *among = &e->contenders[MODEL].among;
+    char roc[1024], csv[1024], curves[1024];
+    return in_folder(roc, sizeof roc, folder, "roc.png", error) &&
+           in_folder(csv, sizeof csv, folder, "identification.csv", error) &&
+           in_folder(curves, sizeof curves, folder, "identification.png", error) && folder_make(folder, error) &&
+           draw_roc(e->contenders, roc, error) &&
+           (among->count == 0 || identification_save(among, csv, curves, error));
+}
+
+static bool embed_faces(features *out, tsr_model *m, const face_form *form, const pictures *set, const eval_options *o,
+                        app_error *error)
+{
+    const row_distance distance = strcmp(o->distance, "cosine") == 0 ? cosine_distance : squared_distance;
+    tsr_real *rows = malloc((size_t)set->count * (size_t)form->embedding * sizeof *rows);
+    if (!rows) return app_fail(error, "out of memory for %d embeddings", set->count);
+    *out = features_of_embeddings(set, rows, form->embedding, distance);
+    return net_embed(m, set, (net_range){.count = set->count, .flip = o->flip}, rows, error) &&
+           (tsr_check_claimed(m) || app_fail(error, "%s", tsr_error(tsr_model_context(m))));
 }
 
 /* Pictures that eigenfaces may learn from: the people left out of the evaluation, where there are any. */
@@ -64,45 +98,71 @@ static bool open_known(portraits *known, const face_view *view, tsr_context *ctx
     return (request.who.data && request.who.limit == 0) || view_open_faces(view, known, ctx, &request, error);
 }
 
-static bool measure_all(tsr_model *m, const eval_options *o, const face_view *view, contender *contenders,
-                        app_error *error)
+/* Of the missing pictures of a list the first few. */
+static void tell_missing(const pairs *list)
+{
+    enum { MOST_TOLD = 20 };
+    const name_list *lacking = &list->lacking;
+    if (list->missing == 0) return;
+    fprintf(stderr, "facenet eval: %d pairs were left out, %d pictures of theirs are missing:\n", list->missing,
+            lacking->count);
+    for (int i = 0; i < lacking->count && i < MOST_TOLD; i++) fprintf(stderr, "facenet eval:   %s\n", lacking->names[i]);
+    if (lacking->count > MOST_TOLD)
+        fprintf(stderr, "facenet eval:   and %d more\n", lacking->count - MOST_TOLD);
+}
+
+static bool identify(evaluation *e, app_error *error)
+{
+    for (int i = 0; i < CONTENDERS; i++) {
+        contender *c = &e->contenders[i];
+        if (!identification_measure(&c->among, &c->what, c->result.threshold, i != MODEL, error)) return false;
+    }
+    const identification *among = &e->contenders[MODEL].among;
+    if (among->count == 0)
+        fprintf(stderr, "facenet eval: fewer than 3 people have two pictures: no identification\n");
+    else
+        fprintf(stderr, "facenet eval: %d people, each enrolled by the first picture; e = %.6f of all comparisons of "
+                        "different people are within the threshold %.4g\n",
+                among->people, among->far, among->threshold);
+    return true;
+}
+
+static bool measure_all(tsr_model *m, const eval_options *o, const face_view *view, evaluation *e, app_error *error)
 {
     tsr_context *ctx = tsr_model_context(m);
-    portraits set = {0}, known = {0};
-    pairs list = {0};
-    tsr_set_training(m, false);
-    bool done = view_open_faces(view, &set, ctx, &o->faces, error);
-    if (done) portraits_tell(&set, "facenet eval");
+    portraits known = {0};
+    const pictures *set = &e->faces.pictures;
+    contender *c = e->contenders;
+    bool done = view_open_faces(view, &e->faces, ctx, &o->faces, error);
+    if (done) portraits_tell(&e->faces, "facenet eval");
     done = done && open_known(&known, view, ctx, &o->faces, error);
-    done = done && (o->pairs ? pairs_read(&list, o->pairs, &set.persons, error)
-                             : pairs_generate(&list, set.pictures.labels, set.pictures.count, 300, 1, error));
+    done = done && (o->pairs ? pairs_read(&e->list, o->pairs, &e->faces.persons, error)
+                             : pairs_generate(&e->list, set->labels, set->count, 300, 1, error));
     const bool others = known.pictures.count > 0;
-    const pictures *learnt = others ? &known.pictures : &set.pictures;
-    if (done && list.missing > 0)
-        fprintf(stderr, "facenet eval: %d pairs were left out, their pictures are missing; the first: %s\n",
-                list.missing, list.first_missing);
-    if (done)
-        fprintf(stderr, "facenet eval: %d pairs of %d pictures; eigenfaces learnt from %d pictures of %s\n", list.count,
-                set.pictures.count, learnt->count, others ? "other people" : "the same people");
-    done = done && contender_pixels(&contenders[0], &set.pictures, &list, error) &&
-           contender_eigenfaces(&contenders[1], learnt, &set.pictures, &list, error) &&
-           net_verify(&contenders[2], m, &set.pictures, 0, &list, error);
-    if (done && !tsr_check_claimed(m)) done = app_fail(error, "%s", tsr_error(ctx));
-    pairs_free(&list);
+    const pictures *learnt = others ? &known.pictures : set;
+    if (done) {
+        tell_missing(&e->list);
+        fprintf(stderr, "facenet eval: %d pairs of %d pictures; eigenfaces learnt from %d pictures of %s\n",
+                e->list.count, set->count, learnt->count, others ? "other people" : "the same people");
+        c[PIXELS].what = features_of_pixels(set);
+    }
+    done = done && features_of_eigenfaces(&c[EIGENFACES].what, learnt, set, error) &&
+           embed_faces(&c[MODEL].what, m, &view->form, set, o, error);
+    for (int i = 0; done && i < CONTENDERS; i++) done = contender_measure(&c[i], &e->list, error);
+    done = done && (o->no_identification || identify(e, error));
     portraits_close(&known);
-    portraits_close(&set);
     return done;
 }
 
 int facenet_eval(int count, char **arguments)
 {
     eval_options o = {.faces = {.per_person = 8, .cache_mb = 2048, .held_out = true},
-                      .model = "out/model.safetensors", .out = "out"};
+                      .model = "out/model.safetensors", .out = "out", .distance = "l2"};
     const int status = parse(&o, count, arguments);
     if (status != COMMAND_GO) return status;
     if (!o.faces.who.data && o.faces.who.limit == 0) o.faces.who.limit = 200;
     app_error error = {""};
-    contender contenders[] = {{.name = "pixels"}, {.name = "eigenfaces"}, {.name = "model"}};
+    evaluation e = {.contenders = {{.name = "pixels"}, {.name = "eigenfaces"}, {.name = "model"}}};
     face_view view;
     char folder[1024];
     tsr_context *ctx = tsr_open(&(tsr_options){.threads = o.threads});
@@ -110,11 +170,14 @@ int facenet_eval(int count, char **arguments)
     bool done = m || app_fail(&error, "out of memory");
     done = done && view_open(m, o.model, &view, &error);
     if (done) view_choose(&view, &o.faces, o.model, folder);
-    done = done && measure_all(m, &o, &view, contenders, &error) && draw_roc(contenders, 3, o.out, &error);
-    for (int i = 0; i < 3; i++) {
-        if (done) contender_print(&contenders[i]);
-        contender_free(&contenders[i]);
+    done = done && measure_all(m, &o, &view, &e, &error) && save_all(&e, o.out, &error);
+    if (done) identification_print(&e.contenders[MODEL].among);
+    for (int i = 0; i < CONTENDERS; i++) {
+        if (done) contender_print(&e.contenders[i]);
+        contender_free(&e.contenders[i]);
     }
+    pairs_free(&e.list);
+    portraits_close(&e.faces);
     if (done && fflush(stdout) != 0) done = app_fail(&error, "stdout: could not be written");
     tsr_close(ctx);
     if (!done) fprintf(stderr, "facenet eval: %s\n", error.text);

@@ -28,11 +28,14 @@ void view_choose(face_view *view, portraits_request *faces, const char *model, c
 bool view_open_faces(const face_view *view, portraits *out, tsr_context *ctx, const portraits_request *faces,
                      app_error *error);
 
-/* Embeddings of `count` pictures from `first` on, [count, form.embedding], in batches, evaluating. */
-bool net_embed(tsr_model *m, const pictures *set, int first, int count, tsr_real *out, app_error *error);
+/* Which pictures of a set are embedded, and how. */
+typedef struct net_range {
+    int first, count;
+    bool flip; /* the mean of the embeddings of a picture and of its mirror image, of length 1 again where the net's are */
+} net_range;
 
-/* |a - b|^2 */
-double net_distance(const tsr_real *a, const tsr_real *b, int length);
+/* Embeddings [count, form.embedding], in batches, evaluating. */
+bool net_embed(tsr_model *m, const pictures *set, net_range range, tsr_real *out, app_error *error);
 
 /* How well squared distances of embeddings verify pairs, whose numbers count from picture `first` of the set on. */
 bool net_verify(contender *out, tsr_model *m, const pictures *set, int first, const pairs *list, app_error *error);
@@ -48,6 +51,7 @@ int facenet_train(int count, char **arguments);
 int facenet_eval(int count, char **arguments);
 int facenet_detect(int count, char **arguments);
 int facenet_lessons(int count, char **arguments);
+int facenet_embed(int count, char **arguments);
 int facenet_summary(int count, char **arguments);
 int facenet_import(int count, char **arguments);
 

@@ -182,7 +182,7 @@ static int nearest_enrolled(const reception *r, int i, int count)
     int best = 0;
     double least = INFINITY;
     for (int who = 0; who < count; who++) {
-        const double d = net_distance(r->rows + (ptrdiff_t)i * r->length, r->rows + (ptrdiff_t)r->first[who] * r->length,
+        const double d = squared_distance(r->rows + (ptrdiff_t)i * r->length, r->rows + (ptrdiff_t)r->first[who] * r->length,
                                       r->length);
         if (d < least) {
             least = d;
@@ -267,13 +267,13 @@ static bool train_and_receive(reception *r, const lessons_options *o, const face
     const double seconds = tsr_platform_seconds() - start;
     tsr_real *rows = malloc((size_t)r->set->count * (size_t)r->length * sizeof *rows);
     if (done && !rows) done = app_fail(error, "out of memory for %d embeddings", r->set->count);
-    done = done && net_embed(l.m, r->set, 0, r->set->count, rows, error);
+    done = done && net_embed(l.m, r->set, (net_range){.count = r->set->count}, rows, error);
     const int classes = done ? tsr_model_find(l.m, TRAINING_CLASSES ".weight") : -1;
     if (done && l.training.sampler.people == r->known && classes >= 0) {
         r->rows = rows;
         r->classes = tsr_data(tsr_model_tensor(l.m, classes));
         const double begin = tsr_platform_seconds();
-        done = net_embed(l.m, r->set, 0, 1, rows, error);
+        done = net_embed(l.m, r->set, (net_range){.count = 1}, rows, error);
         const double enrolling = tsr_platform_seconds() - begin;
         done = done && receive(r, o->out, error);
         if (done)
@@ -324,7 +324,7 @@ static double one_shot_accuracy(const pictures *set, int begin, const tsr_real *
             const int shown = (int)tsr_random_below(rng, 10000 + (uint64_t)way, (uint64_t)some);
             if (way == 0) /* the right answer, by another picture than the one shown */
                 asked = at + (shown + 1 + (int)tsr_random_below(rng, 20000, (uint64_t)some - 1)) % some;
-            const double d = net_distance(rows + (ptrdiff_t)(asked - begin) * length,
+            const double d = squared_distance(rows + (ptrdiff_t)(asked - begin) * length,
                                           rows + (ptrdiff_t)(at + shown - begin) * length, length);
             if (d < least) {
                 least = d;
@@ -350,7 +350,7 @@ static bool ask_characters(const pictures *set, int begin, const face_view *view
         done = pictures_fetch(set, &number, 1, bytes, error);
         for (int k = 0; k < values; k++) pixels[(ptrdiff_t)i * values + k] = (tsr_real)bytes[k];
     }
-    done = done && net_embed(m, set, begin, count, rows, error);
+    done = done && net_embed(m, set, (net_range){begin, count, false}, rows, error);
     if (done)
         printf("characters: one-shot among %d never seen: model=%.3f pixels=%.3f chance=%.3f\n", ways,
                one_shot_accuracy(set, begin, rows, length, first, ways),

@@ -7,6 +7,7 @@ int main(int count, char **arguments)
 {
     static const verb verbs[] = {{"train", "train an embedding net on a folder of people or on the built-in faces", facenet_train},
                                  {"eval", "verify pairs of pictures of people the net has never seen", facenet_eval},
+                                 {"embed", "write the embeddings of pictures as .npy and CSV", facenet_embed},
                                  {"summary", "list the layers of a net", facenet_summary},
                                  {"detect", "find the faces of photographs", facenet_detect},
                                  {"lessons", "show by measured curves why it works", facenet_lessons},

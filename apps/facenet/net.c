@@ -75,45 +75,41 @@ tsr_tensor *net_batch(tsr_context *ctx, const pictures *set, const int *numbers,
     return !out || pictures_inputs(set, numbers, count, varied, out, &error) ? x : tsr_fail(ctx, "%s", error.text);
 }
 
-bool net_embed(tsr_model *m, const pictures *set, int first, int count, tsr_real *out, app_error *error)
+/* The mean of the embeddings of pictures and of their mirror images. */
+static tsr_tensor *embed_both(tsr_model *m, const face_form *form, tsr_tensor *x)
+{
+    tsr_tensor *mean = tsr_mul_scalar(tsr_add(face_embed(m, x), face_embed(m, tsr_flip(x, 2))), 0.5);
+    return form->net->unnormalised ? mean : tsr_l2_normalize(mean, -1);
+}
+
+bool net_embed(tsr_model *m, const pictures *set, net_range range, tsr_real *out, app_error *error)
 {
     enum { BATCH = 64 };
+    face_form form;
     tsr_context *ctx = tsr_model_context(m);
     const bool training = tsr_is_training(m);
+    if (!face_form_in(&form, m, error)) return false;
     tsr_set_training(m, false);
-    for (int done = 0; done < count && !tsr_error(ctx); done += BATCH)
+    for (int done = 0; done < range.count && !tsr_error(ctx); done += BATCH)
         TSR_NO_GRAD(ctx) {
-            const int some = count - done < BATCH ? count - done : BATCH;
+            const int count = range.count - done < BATCH ? range.count - done : BATCH;
             int numbers[BATCH];
-            for (int i = 0; i < some; i++) numbers[i] = first + done + i;
-            const tsr_tensor *e = face_embed(m, net_batch(ctx, set, numbers, some, NULL, 0));
-            tsr_copy_out(e, out + done * tsr_size(e) / some, tsr_size(e));
+            for (int i = 0; i < count; i++) numbers[i] = range.first + done + i;
+            tsr_tensor *x = net_batch(ctx, set, numbers, count, NULL, 0);
+            const tsr_tensor *e = range.flip ? embed_both(m, &form, x) : face_embed(m, x);
+            tsr_copy_out(e, out + (ptrdiff_t)done * form.embedding, tsr_size(e));
         }
     tsr_set_training(m, training);
     return !tsr_error(ctx) || app_fail(error, "%s", tsr_error(ctx));
 }
 
-double net_distance(const tsr_real *a, const tsr_real *b, int length)
-{
-    double sum = 0;
-    for (int i = 0; i < length; i++) sum += (double)(a[i] - b[i]) * (double)(a[i] - b[i]);
-    return sum;
-}
-
 bool net_verify(contender *out, tsr_model *m, const pictures *set, int first, const pairs *list, app_error *error)
 {
     face_form form;
+    const net_range range = {.first = first, .count = set->count - first};
     if (!face_form_in(&form, m, error)) return false;
-    const int count = set->count - first, length = form.embedding;
-    tsr_real *rows = malloc((size_t)count * (size_t)length * sizeof *rows);
-    double *distances = malloc(((size_t)list->count + 1) * sizeof *distances);
-    bool done = (rows && distances) || app_fail(error, "out of memory for %d embeddings", count);
-    done = done && net_embed(m, set, first, count, rows, error);
-    for (int i = 0; done && i < list->count; i++)
-        distances[i] = net_distance(rows + (ptrdiff_t)list->items[i].a * length,
-                                    rows + (ptrdiff_t)list->items[i].b * length, length);
-    done = done && contender_measure(out, list, distances, error);
-    free(rows);
-    free(distances);
-    return done;
+    tsr_real *rows = malloc((size_t)range.count * (size_t)form.embedding * sizeof *rows);
+    if (!rows) return app_fail(error, "out of memory for %d embeddings", range.count);
+    out->what = features_of_embeddings(set, rows, form.embedding, squared_distance);
+    return net_embed(m, set, range, rows, error) && contender_measure(out, list, error);
 }

@@ -49,12 +49,6 @@ static bool draw_faces(const pictures *set, const char *path, app_error *error)
     return done;
 }
 
-static bool in_folder(char *room, size_t bytes, const char *folder, const char *name, app_error *error)
-{
-    return (size_t)snprintf(room, bytes, "%s/%s", folder, name) < bytes ||
-           app_fail(error, "--out: the name is too long");
-}
-
 static int64_t embedding_parameters(const tsr_model *m)
 {
     const int classes = tsr_model_find(m, TRAINING_CLASSES ".weight");
@@ -83,11 +77,11 @@ static bool judge(void *user, double *score, app_error *error)
 {
     trainer *t = user;
     contender c = {.name = "validation"};
-    if (!net_verify(&c, t->training.m, &t->data.pictures, t->known.count, &t->judged, error)) return false;
+    const bool done = net_verify(&c, t->training.m, &t->data.pictures, t->known.count, &t->judged, error);
     t->result = c.result;
     *score = c.result.auc;
     contender_free(&c);
-    return true;
+    return done;
 }
 
 /* Saves the model, without what only training needs. */

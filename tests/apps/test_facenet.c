@@ -1,8 +1,10 @@
 /* The verbs train and eval, as they are called. */
 #include "apps/facenet/facenet.h"
 
+#include <math.h>
 #include <string.h>
 
+#include "apps/common/arrays.h"
 #include "tests/apps/files.h"
 #include "tests/apps/pictures.h"
 #include "tests/test.h"
@@ -68,6 +70,67 @@ TEST(facenet_goes_on_from_a_model_with_its_net_and_its_part_of_pictures)
     CHECK_EQUAL(run(facenet_eval, words), 0);
     snprintf(words, sizeof words, "--data %s --from %s --size 20", root, model);
     CHECK_EQUAL(run(facenet_train, words), 2);
+}
+
+/* The verbs print on stdout, which the tests do not look at: what they write into --out is read. */
+TEST(facenet_embed_writes_what_eval_compares)
+{
+    enum { COUNT = 6, LENGTH = 8 };
+    char root[256], out[256], words[1500], table[4000], wanted[400];
+    tsr_real rows[2][COUNT * LENGTH];
+    app_error error = {""};
+    snprintf(root, sizeof root, "%s", test_path("facenet-embedded"));
+    snprintf(out, sizeof out, "%s", test_path("facenet-embeddings"));
+    CHECK(make_people(root));
+    snprintf(words, sizeof words, "--data %s --size 16 --embedding 8 --steps 2 --out %s", root, out);
+    CHECK_EQUAL(run(facenet_train, words), 0);
+    for (int flip = 0; flip < 2; flip++) {
+        array a;
+        snprintf(words, sizeof words, "--data %s --model %s/model.safetensors --out %s%s", root, out, out,
+                 flip ? " --flip" : "");
+        CHECK_EQUAL(run(facenet_embed, words), 0);
+        snprintf(words, sizeof words, "%s/embeddings.npy", out);
+        CHECK(array_read(&a, words, NULL, &error));
+        const bool right = a.rank == 2 && a.dims[0] == COUNT && a.dims[1] == LENGTH;
+        if (right) memcpy(rows[flip], a.values, sizeof rows[flip]);
+        array_free(&a);
+        CHECK(right);
+    }
+    for (int i = 0; i < COUNT; i++) {
+        double lengths[2] = {0}, apart = 0;
+        for (int k = i * LENGTH; k < (i + 1) * LENGTH; k++) {
+            for (int flip = 0; flip < 2; flip++) lengths[flip] += (double)rows[flip][k] * (double)rows[flip][k];
+            apart += fabs((double)(rows[0][k] - rows[1][k]));
+        }
+        CHECK_NEAR(lengths[0], 1, 1e-5);
+        CHECK_NEAR(lengths[1], 1, 1e-5);
+        CHECK(apart > 1e-5); /* mirrored pictures differ */
+    }
+    snprintf(words, sizeof words, "%s/embeddings.csv", out);
+    snprintf(wanted, sizeof wanted, "path,person,e0,e1,e2,e3,e4,e5,e6,e7\n%s/Ann/0.png,Ann,%.9g,%.9g,", root,
+             (double)rows[1][0], (double)rows[1][1]);
+    CHECK(strncmp(read_text(words, table, sizeof table), wanted, strlen(wanted)) == 0);
+}
+
+TEST(facenet_eval_measures_by_either_distance_with_and_without_identification)
+{
+    char root[256], out[256], csv[400], words[1500], text[400] = "";
+    snprintf(root, sizeof root, "%s", test_path("facenet-evaluated"));
+    snprintf(out, sizeof out, "%s", test_path("facenet-evaluation"));
+    snprintf(csv, sizeof csv, "%s/identification.csv", out);
+    CHECK(make_people(root));
+    remove(csv);
+    snprintf(words, sizeof words, "--data %s --size 16 --embedding 8 --steps 2 --out %s", root, out);
+    CHECK_EQUAL(run(facenet_train, words), 0);
+    snprintf(words, sizeof words, "--data %s --model %s/model.safetensors --out %s --no-identification", root, out, out);
+    CHECK_EQUAL(run(facenet_eval, words), 0);
+    CHECK_TEXT(read_text(csv, text, sizeof text), "");
+    snprintf(words, sizeof words, "--data %s --model %s/model.safetensors --out %s --distance cosine --flip", root, out,
+             out);
+    CHECK_EQUAL(run(facenet_eval, words), 0);
+    CHECK_CONTAINS(read_text(csv, text, sizeof text), "\n3,1,3,"); /* all three people, whose other pictures are 3 */
+    snprintf(words, sizeof words, "--data %s --model %s/model.safetensors --distance near", root, out);
+    CHECK_EQUAL(run(facenet_eval, words), 2);
 }
 
 TEST(facenet_cuts_faces_out_as_asked_and_else_as_the_model_was_trained)

@@ -2,6 +2,7 @@
 #include "apps/common/pairs.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "apps/common/folder.h"
 #include "tests/apps/files.h"
@@ -210,7 +211,7 @@ TEST(pairs_count_places_as_if_no_picture_were_broken)
     CHECK(right);
 }
 
-TEST(pairs_that_are_missing_are_counted_and_the_first_is_named)
+TEST(pairs_that_are_missing_are_counted_and_their_pictures_named)
 {
     people set;
     pairs p;
@@ -219,11 +220,12 @@ TEST(pairs_that_are_missing_are_counted_and_the_first_is_named)
     CHECK(open_set(&set, "pairs-missing"));
     /* Ann has a 2nd picture, but it is not number 2 */
     CHECK(write_text(
-        path, "1\t3\nBob\t1\t2\nAnn\t1\t2\nBob\t4\t1\nAnn\t1\tDan\t1\nBob\t1\tCy\t1\nBob\t2\tCy\t1\n"));
+        path, "1\t3\nBob\t1\t2\nAnn\t1\t2\nBob\t4\t5\nAnn\t2\tDan\t1\nBob\t1\tCy\t1\nBob\t2\tCy\t1\n"));
     const bool done = pairs_read(&p, path, &set, &error);
     const int count = done ? p.count : 0, missing = p.missing;
-    char first[256];
-    snprintf(first, sizeof first, "%s", p.first_missing);
+    char names[256] = "";
+    for (int i = 0; done && i < p.lacking.count; i++)
+        snprintf(names + strlen(names), sizeof names - strlen(names), "%s, ", p.lacking.names[i]);
     pairs_free(&p);
     CHECK(write_text(path, "1\nDan\t1\t2\nDan\t1\tEve\t1\n"));
     const bool none = pairs_read(&p, path, &set, &all);
@@ -231,9 +233,9 @@ TEST(pairs_that_are_missing_are_counted_and_the_first_is_named)
     CHECK(done);
     CHECK_EQUAL(count, 3);
     CHECK_EQUAL(missing, 3);
-    CHECK_TEXT(first, "Ann 2 (line 3)");
+    CHECK_TEXT(names, "Ann 2, Bob 4, Bob 5, Dan 1, ");
     CHECK(!none);
-    CHECK_CONTAINS(all.text, "none of its 2 pairs is in the data set, which lacks Dan 1 (line 2)");
+    CHECK_CONTAINS(all.text, "none of its 2 pairs is in the data set, which lacks Dan 1");
 }
 
 TEST(pairs_of_a_single_fold_are_cut_into_ten)

@@ -38,8 +38,9 @@ TEST(verification_agrees_with_brute_force)
     CHECK_NEAR(v.standard_error, 0.01994591452335138, 1e-12);
     CHECK_NEAR(v.auc, 0.7880222222222222, 1e-12);
     CHECK_NEAR(v.eer, 0.31833333333333336, 1e-12);
-    CHECK_NEAR(v.val_1e2, 0.31333333333333335, 1e-12);
-    CHECK_NEAR(v.val_1e3, 0.30333333333333334, 1e-12);
+    CHECK_NEAR(v.val[0], 0.45666666666666667, 1e-12);
+    CHECK_NEAR(v.val[1], 0.31333333333333335, 1e-12);
+    CHECK(isnan(v.val[2]) && isnan(v.val[3])); /* one of 300 strangers is more than 1 in 1000 */
     CHECK_EQUAL(v.threshold, 100.5);
 }
 
@@ -53,8 +54,7 @@ TEST(verification_takes_the_smallest_of_equal_thresholds_and_counts_ties_half)
     CHECK_NEAR(v.std, 0.14142135623730948, 1e-12);
     CHECK_NEAR(v.auc, 0.76, 1e-12);
     CHECK_NEAR(v.eer, 0.3, 1e-12);
-    CHECK_NEAR(v.val_1e2, 0.2, 1e-12);
-    CHECK_NEAR(v.val_1e3, 0.2, 1e-12);
+    for (int i = 0; i < VAL_LEVELS; i++) CHECK(isnan(v.val[i])); /* there are 5 strangers */
 }
 
 TEST(verification_does_not_depend_on_the_order_of_pairs)
@@ -78,14 +78,14 @@ TEST(verification_knows_perfect_useless_and_inverted_distances)
     app_error error = {""};
     for (int i = 0; i < 40; i++) trials[i] = (trial){.distance = i % 2, .same = i % 2 == 0, .fold = i / 4};
     CHECK(verification_measure(&v, trials, 40, &error));
-    CHECK_TEXT(verification_print(&v).text, "accuracy=1.0000 std=0.0000 auc=1.0000 eer=0.0000 val_1e-2=1.000 "
-                                            "val_1e-3=1.000 threshold=0.5 pairs=40");
+    CHECK_TEXT(verification_print(&v).text, "accuracy=1.0000 std=0.0000 auc=1.0000 eer=0.0000 val_1e-1=1.000 "
+                                            "val_1e-2=- val_1e-3=- val_1e-4=- threshold=0.5 pairs=40");
     for (int i = 0; i < 40; i++) trials[i].distance = 3;
     CHECK(verification_measure(&v, trials, 40, &error));
     CHECK_NEAR(v.auc, 0.5, 0);
     CHECK_NEAR(v.eer, 0.5, 0);
     CHECK_NEAR(v.accuracy, 0.5, 0);
-    CHECK_EQUAL(v.val_1e2, 0);
+    CHECK_EQUAL(v.val[0], 0);
     for (int i = 0; i < 40; i++) trials[i].distance = -(i % 2);
     CHECK(verification_measure(&v, trials, 40, &error));
     CHECK_NEAR(v.auc, 0, 0);
@@ -105,8 +105,26 @@ TEST(verification_level_of_false_accepts_is_inclusive)
     trials[3002].distance = 29.5; /* after 30: 0.01 */
     trials[3003].distance = 30.5;
     CHECK(verification_measure(&v, trials, 4000, &error));
-    CHECK_NEAR(v.val_1e3, 0.001, 1e-15);
-    CHECK_NEAR(v.val_1e2, 0.003, 1e-15);
+    CHECK_NEAR(v.val[2], 0.001, 1e-15);
+    CHECK_NEAR(v.val[1], 0.003, 1e-15);
+    CHECK_NEAR(v.val[0], 0.004, 1e-15);
+}
+
+/* With 10000 strangers FAR 1e-4 is one of them, with 9999 it is none and no figure. */
+TEST(verification_has_no_figure_for_a_level_that_strangers_cannot_resolve)
+{
+    static trial trials[10010];
+    verification v, fewer;
+    app_error error = {""};
+    for (int i = 0; i < 10010; i++) trials[i] = (trial){.distance = i, .same = i % 1001 == 0, .fold = i % 2};
+    CHECK(verification_measure(&v, trials, 10010, &error));
+    trials[10009].same = true;
+    CHECK(verification_measure(&fewer, trials, 10010, &error));
+    CHECK_NEAR(v.val[3], 0.1, 1e-15);
+    CHECK_NEAR(v.val[2], 0.1, 1e-15);
+    CHECK(isnan(fewer.val[3]));
+    CHECK_CONTAINS(verification_print(&v).text, " val_1e-4=0.100 threshold=");
+    CHECK_CONTAINS(verification_print(&fewer).text, " val_1e-4=- threshold=");
 }
 
 TEST(verification_leaves_out_empty_folds)
