@@ -3,6 +3,7 @@
 #define _DEFAULT_SOURCE 1
 #define _DARWIN_C_SOURCE 1
 #include <errno.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -51,6 +52,22 @@ bool tsr_platform_sync(FILE *file)
 #elif defined(_WIN32)
     return _commit(_fileno(file)) == 0;
 #else
+    return true;
+#endif
+}
+
+bool tsr_platform_lock(FILE *file)
+{
+#if defined(TSR_POSIX)
+    int status;
+    do status = flock(fileno(file), LOCK_EX);
+    while (status != 0 && errno == EINTR);
+    return status == 0;
+#elif defined(_WIN32)
+    OVERLAPPED place = {0};
+    return LockFileEx((HANDLE)_get_osfhandle(_fileno(file)), LOCKFILE_EXCLUSIVE_LOCK, 0, 1, 0, &place) != 0;
+#else
+    (void)file;
     return true;
 #endif
 }

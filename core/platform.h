@@ -19,6 +19,10 @@ bool tsr_platform_sync(FILE *file);
 /* Renames `from` to `to`, replacing a file of that name in one step where the system can. */
 bool tsr_platform_replace(const char *from, const char *to);
 
+/* Waits until no other process holds a lock on this open file, and holds it until the file is closed or the process ends,
+ * however it ends. Fallback: true. */
+bool tsr_platform_lock(FILE *file);
+
 /* A number that differs between processes that run at once (for temporary names). Fallback: 0. */
 unsigned long tsr_platform_process(void);
 

@@ -38,7 +38,7 @@ void portraits_close(portraits *p);
 
 /* The options by which programs are told where faces are (--data, --names, --people, ...), for the first places of a
  * command's list. They fill in the request, whose values before are the defaults. */
-enum { PORTRAITS_OPTIONS = 13 };
+enum { PORTRAITS_OPTIONS = 13, PORTRAITS_FIRST_PHOTO_OPTION = 5, PORTRAITS_PHOTO_OPTIONS = 6 /* about cutting out */ };
 void portraits_options(option out[PORTRAITS_OPTIONS], portraits_request *request);
 
 /* How faces are cut out, as it was asked for: `align`; or landmarks where there is a file of them; or a crop where there is

@@ -10,6 +10,12 @@ int main(int count, char **arguments)
                                  {"embed", "write the embeddings of pictures as .npy and CSV", facenet_embed},
                                  {"summary", "list the layers of a net", facenet_summary},
                                  {"detect", "find the faces of photographs", facenet_detect},
+                                 {"enroll", "add a person to the gallery, by one photograph or more", facenet_enroll},
+                                 {"remove", "take a person out of it", facenet_remove},
+                                 {"list", "say who is in it", facenet_list},
+                                 {"identify", "say who is on a photograph", facenet_identify},
+                                 {"verify", "say whether two photographs show one person", facenet_verify},
+                                 {"calibrate", "find the threshold on your own photographs", facenet_calibrate},
                                  {"lessons", "show by measured curves why it works", facenet_lessons},
                                  {"import", "turn weights of a tfjs manifest into safetensors", facenet_import}};
     return command_run("facenet", "Learns to tell faces apart, from scratch, and proves it on strangers.", verbs,
