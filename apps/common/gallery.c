@@ -1,5 +1,6 @@
 #include "apps/common/gallery.h"
 
+#include "apps/common/bytes.h"
 #include "core/file_io.h"
 #include "core/parallel.h"
 #include "core/platform.h"
@@ -125,33 +126,13 @@ bool gallery_decode(gallery *out, const unsigned char *bytes, size_t count, app_
     return done;
 }
 
-static unsigned char *read_all(const char *path, size_t *count, app_error *error)
-{
-    FILE *file = fopen(path, "rb");
-    if (!file) {
-        app_fail(error, "%s: cannot be opened; facenet enroll makes a gallery", path);
-        return NULL;
-    }
-    long size = -1;
-    if (fseek(file, 0, SEEK_END) == 0) size = ftell(file);
-    unsigned char *bytes = size >= 0 && fseek(file, 0, SEEK_SET) == 0 ? malloc((size_t)size + 1) : NULL;
-    if (!bytes) app_fail(error, "%s: cannot be read, or is larger than memory", path);
-    else if (fread(bytes, 1, (size_t)size, file) != (size_t)size) {
-        app_fail(error, "%s: cannot be read", path);
-        free(bytes);
-        bytes = NULL;
-    }
-    fclose(file);
-    *count = bytes ? (size_t)size : 0;
-    return bytes;
-}
-
 bool gallery_read(gallery *out, const char *path, app_error *error)
 {
     size_t count;
     app_error problem = {""};
-    unsigned char *bytes = read_all(path, &count, error);
-    const bool done = bytes && gallery_decode(out, bytes, count, &problem);
+    unsigned char *bytes;
+    if (!bytes_read(&bytes, &count, path, SIZE_MAX / 2, error)) return false;
+    const bool done = gallery_decode(out, bytes, count, &problem);
     free(bytes);
     return done || app_fail(error, "%s: %s", path, problem.text);
 }

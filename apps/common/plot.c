@@ -109,7 +109,7 @@ static void tick_log(axis *a)
 static void axis_make(axis *a, const plot_chart *chart, bool is_x, int wanted)
 {
     const double low = is_x ? chart->x_min : chart->y_min, high = is_x ? chart->x_max : chart->y_max;
-    *a = (axis){.log = is_x && chart->log_x, .low = low, .high = high};
+    *a = (axis){.log = is_x ? chart->log_x : chart->log_y, .low = low, .high = high};
     const bool given = isfinite(low) && isfinite(high) && low < high && (!a->log || low > 0);
     if (!given) axis_span(a, chart, is_x);
     if (a->log) {

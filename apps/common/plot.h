@@ -14,7 +14,7 @@ typedef struct plot_chart {
     const char *title, *x_label, *y_label; /* NULL: none */
     const plot_series *series;
     int series_count;
-    bool log_x;          /* whole decades; what is not above 0 is drawn at the left edge */
+    bool log_x, log_y;   /* whole decades; what is not above 0 is drawn at the lower edge */
     double x_min, x_max; /* both 0: from the data */
     double y_min, y_max; /* both 0: from the data */
     int width, height;   /* pixels, at least 240 x 180; 0: 960 x 640 */

@@ -3,9 +3,10 @@
 
 #include "apps/common/command.h"
 #include "apps/common/folder.h"
-#include "apps/common/plot.h"
-#include "apps/common/protocol.h"
+#include "apps/common/report.h"
+#include "apps/common/verification_draw.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,7 +38,7 @@ static int parse(eval_options *o, int count, char **arguments)
         {"no-identification", OPTION_FLAG, &o->no_identification, "leave out who of K people it is, K from 1 to all",
          NULL, 0, 0, NULL},
         {"threads", OPTION_INT, &o->threads, "0: all; changes no result", "N", 0, 1024, NULL},
-        {"out", OPTION_TEXT, &o->out, "folder for roc.png, identification.csv and identification.png", "DIR", 0, 0, NULL},
+        {"out", OPTION_TEXT, &o->out, "folder for report.html and its pictures", "DIR", 0, 0, NULL},
     };
     option options[PORTRAITS_OPTIONS + sizeof own / sizeof *own];
     portraits_options(options, &o->faces);
@@ -48,32 +49,99 @@ static int parse(eval_options *o, int count, char **arguments)
     return command_start(&c, count, arguments);
 }
 
-static bool draw_roc(const contender *contenders, const char *path, app_error *error)
+/* ---- what is written --------------------------------------------------------------------------------------------- */
+
+typedef enum drawing { ROC, DET, DISTANCES, MISTAKES, MAP, MAP_PCA, DRAWINGS } drawing;
+
+static const struct {
+    const char *name, *caption;
+} drawings[DRAWINGS] = {
+    {"roc.png", "True accepts over false accepts, on pairs of people never trained on"},
+    {"det.png", "False rejects over false accepts"},
+    {"distances.png", "Distances of pairs of one person and of two"},
+    {"mistakes.png", "The hardest mistakes: different people that look alike, then one person that does not"},
+    {"map.png", "Embeddings of the pictures in a plane, neighbours kept (t-SNE); a frame's colour is a person"},
+    {"map_pca.png", "The same by the two principal components"}};
+
+static bool draw(const evaluation *e, drawing which, const char *path, app_error *error)
 {
-    plot_series series[CONTENDERS];
-    image chart = {0};
-    for (int i = 0; i < CONTENDERS; i++)
-        series[i] = (plot_series){contenders[i].name, contenders[i].roc.far, contenders[i].roc.val,
-                                  contenders[i].roc.count};
-    const plot_chart what = {.title = "same person, or not? (people never trained on)",
-                             .x_label = "false accepts (FAR)", .y_label = "true accepts (VAL)", .series = series,
-                             .series_count = CONTENDERS, .log_x = true, .x_min = 1e-3, .x_max = 1, .y_min = 0,
-                             .y_max = 1};
-    const bool done = plot_draw(&chart, &what, error) && image_write(&chart, path, error);
-    image_free(&chart);
+    const contender *model = &e->contenders[MODEL];
+    image picture = {0};
+    bool done = false;
+    switch (which) {
+    case ROC: done = draw_roc(&picture, e->contenders, CONTENDERS, error); break;
+    case DET: done = draw_det(&picture, e->contenders, CONTENDERS, error); break;
+    case DISTANCES: done = draw_distances(&picture, model, &e->list, error); break;
+    case MISTAKES: done = draw_mistakes(&picture, model, &e->list, error); break;
+    case MAP: done = draw_map(&picture, model, true, error); break;
+    case MAP_PCA:
+    case DRAWINGS: done = draw_map(&picture, model, false, error); break;
+    }
+    done = done && image_write(&picture, path, error);
+    image_free(&picture);
     return done;
+}
+
+static void report_figures(report *page, const evaluation *e)
+{
+    enum { COLUMNS = 7 };
+    static const char *const names[COLUMNS] = {"", "accuracy", "AUC", "EER", "VAL at FAR 1 %", "threshold", "rank 1"};
+    char texts[CONTENDERS][COLUMNS][32];
+    const char *cells[(CONTENDERS + 1) * COLUMNS];
+    for (int k = 0; k < COLUMNS; k++) cells[k] = names[k];
+    for (int i = 0; i < CONTENDERS; i++) {
+        const contender *c = &e->contenders[i];
+        const double values[COLUMNS] = {0, c->result.accuracy, c->result.auc, c->result.eer, c->result.val[1],
+                                        c->result.threshold,
+                                        c->among.count > 0 ? c->among.rows[c->among.count - 1].rank1 : NAN};
+        for (int k = 0; k < COLUMNS; k++) {
+            if (k == 0) snprintf(texts[i][k], sizeof texts[i][k], "%s", c->name);
+            else if (isnan(values[k])) snprintf(texts[i][k], sizeof texts[i][k], "-");
+            else snprintf(texts[i][k], sizeof texts[i][k], "%.4g", values[k]);
+            cells[(i + 1) * COLUMNS + k] = texts[i][k];
+        }
+    }
+    report_table(page, cells, CONTENDERS + 1, COLUMNS);
+}
+
+static bool write_report(const evaluation *e, const char *folder, app_error *error)
+{
+    report page;
+    char path[1024], text[200];
+    const pictures *set = &e->faces.pictures;
+    if (!in_folder(path, sizeof path, folder, "report.html", error) ||
+        !report_open(&page, path, "facenet: an evaluation", error))
+        return false;
+    snprintf(text, sizeof text, "%d pairs of %d pictures of %d people, seen as %d x %d, %s.", e->list.count, set->count,
+             portraits_people(&e->faces), set->size, set->size, set->channels == 1 ? "grey" : "colour");
+    report_text(&page, text);
+    report_figures(&page, e);
+    for (int i = 0; i < DRAWINGS; i++)
+        if (in_folder(path, sizeof path, folder, drawings[i].name, error))
+            report_picture(&page, path, drawings[i].caption, error);
+    report_heading(&page, "One of K");
+    if (in_folder(path, sizeof path, folder, "identification.png", error) && e->contenders[MODEL].among.count > 0)
+        report_picture(&page, path, "Naming people out of a gallery that grows, and refusing strangers", error);
+    report_heading(&page, "Training");
+    for (int i = 0; train_drawings[i].name; i++)
+        if (in_folder(path, sizeof path, folder, train_drawings[i].name, error))
+            report_picture(&page, path, train_drawings[i].caption, error);
+    return report_close(&page, error);
 }
 
 static bool save_all(const evaluation *e, const char *folder, app_error *error)
 {
     const identification *among = &e->contenders[MODEL].among;
-    char roc[1024], csv[1024], curves[1024];
-    return in_folder(roc, sizeof roc, folder, "roc.png", error) &&
-           in_folder(csv, sizeof csv, folder, "identification.csv", error) &&
-           in_folder(curves, sizeof curves, folder, "identification.png", error) && folder_make(folder, error) &&
-           draw_roc(e->contenders, roc, error) &&
-           (among->count == 0 || identification_save(among, csv, curves, error));
+    char path[1024], curves[1024];
+    if (!folder_make(folder, error)) return false;
+    for (int i = 0; i < DRAWINGS; i++)
+        if (!in_folder(path, sizeof path, folder, drawings[i].name, error) || !draw(e, (drawing)i, path, error)) return false;
+    return in_folder(path, sizeof path, folder, "identification.csv", error) &&
+           in_folder(curves, sizeof curves, folder, "identification.png", error) &&
+           (among->count == 0 || identification_save(among, path, curves, error)) && write_report(e, folder, error);
 }
+
+/* ---- what is measured -------------------------------------------------------------------------------------------- */
 
 static bool embed_faces(features *out, tsr_model *m, const face_form *form, const pictures *set, const eval_options *o,
                         app_error *error)

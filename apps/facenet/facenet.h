@@ -45,6 +45,24 @@ bool net_verify(contender *out, tsr_model *m, const pictures *set, int first, co
 tsr_tensor *net_batch(tsr_context *ctx, const pictures *set, const int *numbers, int count, const augmentation *how,
                       int64_t step);
 
+/* ---- train_draw.c ------------------------------------------------------------------------------------------------ */
+
+/* Pictures that training leaves in its folder, for reports; ends with a NULL name. */
+typedef struct train_drawing {
+    const char *name, *caption;
+} train_drawing;
+extern const train_drawing train_drawings[];
+
+/* The first pictures of the first people, a row each. */
+bool draw_people(image *out, const pictures *set, app_error *error);
+
+/* Rows of anchor, positive and semi-hard negative among some pictures, with distances, as the model embeds them now. */
+typedef struct picture_list {
+    const int *numbers;
+    int count;
+} picture_list;
+bool draw_triplets(image *out, tsr_model *m, const pictures *set, picture_list batch, app_error *error);
+
 /* ---- the verbs: exit status -------------------------------------------------------------------------------------- */
 
 int facenet_train(int count, char **arguments);

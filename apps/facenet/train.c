@@ -1,7 +1,7 @@
 /* facenet train */
 #include "apps/facenet/train_options.h"
 
-#include "apps/common/plot.h"
+#include "apps/common/report.h"
 #include "core/platform.h"
 
 #include <math.h>
@@ -18,36 +18,6 @@ typedef struct trainer {
     verification result; /* the last judgement */
     char model_path[1024];
 } trainer;
-
-/* ---- pictures for people ----------------------------------------------------------------------------------------- */
-
-/* The first pictures of the first people, a row each. */
-static bool draw_faces(const pictures *set, const char *path, app_error *error)
-{
-    enum { ROWS = 8, COLUMNS = 8 };
-    contact contacts[ROWS * COLUMNS];
-    image views[ROWS * COLUMNS], sheet = {0};
-    int numbers[ROWS * COLUMNS], shown = 0, last = -1, row = -1, column = 0;
-    for (int i = 0; i < set->count && shown < ROWS * COLUMNS; i++) {
-        if (set->labels[i] != last) {
-            last = set->labels[i];
-            column = 0;
-            row++;
-        }
-        if (column++ < COLUMNS && row < ROWS) numbers[shown++] = i;
-    }
-    unsigned char *pixels = malloc((size_t)shown * picture_bytes(set) + 1);
-    if (!pixels) return app_fail(error, "%s: out of memory", path);
-    for (int i = 0; i < shown; i++) {
-        views[i] = (image){set->size, set->size, set->channels, pixels + (size_t)i * picture_bytes(set)};
-        contacts[i] = (contact){.picture = &views[i]};
-    }
-    const bool done = pictures_fetch(set, numbers, shown, pixels, error) &&
-                      contact_sheet(&sheet, contacts, shown, COLUMNS, 72, error) && image_write(&sheet, path, error);
-    image_free(&sheet);
-    free(pixels);
-    return done;
-}
 
 static int64_t embedding_parameters(const tsr_model *m)
 {
@@ -155,13 +125,57 @@ static bool check_data(const trainer *t, app_error *error)
     return true;
 }
 
-static bool run(trainer *t, app_error *error)
+static bool save_picture(image *picture, bool drawn, const char *folder, const char *name, app_error *error)
+{
+    char path[1024];
+    const bool done = drawn && in_folder(path, sizeof path, folder, name, error) && image_write(picture, path, error);
+    image_free(picture);
+    return done;
+}
+
+/* The curves of the run, and triplets of its last batch. */
+static bool draw_run(trainer *t, const run_log *log, app_error *error)
 {
     static const run_curve curves[] = {{LOG_LOSS, "loss"}, {LOG_CORRECT, "classified right (share)"},
                                        {LOG_ACTIVE, "active triplets (share of those possible)"},
                                        {LOG_POSITIVE, "mean distance^2, same person"},
                                        {LOG_NEGATIVE, "mean distance^2, different people"},
                                        {LOG_VALIDATION, "AUC, people kept apart"}};
+    const training *steps = &t->training;
+    const sampler *s = &steps->sampler;
+    const char *folder = t->o->out;
+    image chart = {0}, sheet = {0};
+    bool drawn = run_log_chart(&chart, log, "training", curves, (int)(sizeof curves / sizeof *curves), error);
+    if (!save_picture(&chart, drawn, folder, "loss.png", error)) return false;
+    sampler_draw(s, steps->settings.steps > 0 ? steps->settings.steps - 1 : 0, steps->numbers);
+    drawn = draw_triplets(&sheet, steps->m, &t->known, (picture_list){steps->numbers, s->per_batch * s->per_person}, error);
+    return save_picture(&sheet, drawn, folder, "triplets.png", error);
+}
+
+static bool write_report(const trainer *t, const run_result *r, app_error *error)
+{
+    report page;
+    char path[1024], text[300];
+    if (!in_folder(path, sizeof path, t->o->out, "report.html", error) ||
+        !report_open(&page, path, "facenet: a training run", error))
+        return false;
+    snprintf(text, sizeof text, "%s, %lld parameters, %lld steps on %d pictures of %d people, seed %llu.",
+             t->view.form.net->name, (long long)embedding_parameters(t->training.m), (long long)r->steps, t->known.count,
+             t->training.sampler.people, (unsigned long long)t->o->seed);
+    report_text(&page, text);
+    if (r->best_step > 0) {
+        snprintf(text, sizeof text, "On %d people kept apart: AUC %.4f after step %lld.", t->o->validate_people, r->best,
+                 (long long)r->best_step);
+        report_text(&page, text);
+    }
+    for (int i = 0; train_drawings[i].name; i++)
+        if (in_folder(path, sizeof path, t->o->out, train_drawings[i].name, error))
+            report_picture(&page, path, train_drawings[i].caption, error);
+    return report_close(&page, error);
+}
+
+static bool run(trainer *t, app_error *error)
+{
     const train_options *o = t->o;
     training *steps = &t->training;
     const bool judges = t->judged.count > 0;
@@ -171,23 +185,17 @@ static bool run(trainer *t, app_error *error)
                            .columns = training_columns, .column_count = LOG_COLUMNS,
                            .pictures = steps->sampler.per_batch * steps->sampler.per_person, .user = t,
                            .take_step = take_step, .tell = tell, .validate = judge, .keep = keep};
-    char chart_path[1024], sheet_path[1024];
     run_result r = {.steps = 0};
-    image chart = {0};
-    if (!in_folder(t->model_path, sizeof t->model_path, o->out, "model.safetensors", error) ||
-        !in_folder(chart_path, sizeof chart_path, o->out, "loss.png", error) ||
-        !in_folder(sheet_path, sizeof sheet_path, o->out, "faces.png", error))
-        return false;
+    image sheet = {0};
+    if (!in_folder(t->model_path, sizeof t->model_path, o->out, "model.safetensors", error)) return false;
     tsr_set_text(steps->m, "arguments", o->arguments);
-    bool done = folder_make(o->out, error) && draw_faces(&t->known, sheet_path, error) &&
-                run_go(&r, &plan, o->resume, error);
-    if (!done) return false;
-    done = run_log_chart(&chart, &r.log, "training", curves, (int)(sizeof curves / sizeof *curves), error) &&
-           image_write(&chart, chart_path, error);
-    if (done && !r.interrupted)
-        printf("model: %s steps=%lld\n", t->model_path, (long long)r.steps);
-    if (done && judges && r.best_step > 0) printf("validation: auc=%.4f step=%lld\n", r.best, (long long)r.best_step);
-    image_free(&chart);
+    if (!folder_make(o->out, error) ||
+        !save_picture(&sheet, draw_people(&sheet, &t->known, error), o->out, "faces.png", error) ||
+        !run_go(&r, &plan, o->resume, error))
+        return false;
+    bool done = draw_run(t, &r.log, error) && write_report(t, &r, error);
+    if (done && !r.interrupted) printf("model: %s steps=%lld\n", t->model_path, (long long)r.steps);
+    if (done && r.best_step > 0) printf("validation: auc=%.4f step=%lld\n", r.best, (long long)r.best_step);
     run_free(&r);
     return done && (!r.interrupted || app_fail(error, "interrupted"));
 }

@@ -93,7 +93,7 @@ static int parse(train_options *o, texts *t, int count, char **arguments)
          NULL},
         {"seed", OPTION_UINT64, &o->seed, "of everything random", "N", 0, 0, NULL},
         {"threads", OPTION_INT, &o->threads, "0: all; changes no result", "N", 0, 1024, NULL},
-        {"out", OPTION_TEXT, &o->out, "folder for model.safetensors, checkpoint.safetensors, log.csv, loss.png, faces.png",
+        {"out", OPTION_TEXT, &o->out, "folder for model.safetensors, checkpoint.safetensors, log.csv, report.html",
          "DIR", 0, 0, NULL},
     };
     option options[PORTRAITS_OPTIONS + sizeof own / sizeof *own];
