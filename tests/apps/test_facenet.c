@@ -122,7 +122,8 @@ TEST(facenet_eval_measures_by_either_distance_with_and_without_identification)
     remove(csv);
     snprintf(words, sizeof words, "--data %s --size 16 --embedding 8 --steps 2 --out %s", root, out);
     CHECK_EQUAL(run(facenet_train, words), 0);
-    snprintf(words, sizeof words, "--data %s --model %s/model.safetensors --out %s --no-identification", root, out, out);
+    snprintf(words, sizeof words, "--data %s --model %s/model.safetensors --out %s --no-identification", root, out,
+             out);
     CHECK_EQUAL(run(facenet_eval, words), 0);
     CHECK_TEXT(read_text(csv, text, sizeof text), "");
     snprintf(words, sizeof words, "--data %s --model %s/model.safetensors --out %s --distance cosine --flip", root, out,
