@@ -59,9 +59,9 @@ int main(int count, char **arguments)
     app_error error = {""};
     portraits faces = {0};
     training t = {0};
-    face_view view = {.part = {0.48, 0}};
+    face_view view = {.part.size = 0.48};
     const int half = atoi(arguments[3]) / 2;
-    const portraits_request request = {.who.data = arguments[1], .cache_mb = 2048, .part = {0.48, 0}};
+    const portraits_request request = {.who.data = arguments[1], .cache_mb = 2048, .part.size = 0.48};
     const training_settings settings = {
         .softmax_steps = half, .steps = half, .per_batch = PEOPLE, .per_person = PICTURES, .lr = 0.0003, .softmax_lr = 0.001,
         .weight_decay = 0.5, .margin = 0.2, .softmax_margin = 0.3, .softmax_scale = 24,
