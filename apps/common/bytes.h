@@ -15,7 +15,7 @@ uint32_t bytes_crc32(uint32_t crc, const unsigned char *bytes, size_t count);
 uint32_t bytes_adler32(uint32_t adler, const unsigned char *bytes, size_t count);
 
 /* Whether a checksum is right. While fuzzing all are, so that what lies behind them is reached. */
-static inline bool bytes_checksum_holds(uint32_t found, uint32_t stored)
+static inline bool bytes_checksum_holds(uint64_t found, uint64_t stored)
 {
 #ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
     (void)found;
