@@ -180,6 +180,7 @@ static bool read_head(head *h, tsr_reader *reader)
 static bool split_texts(gallery *g, const head *h, const char *text)
 {
     const char *const end = text + h->text_bytes;
+    if (h->text_bytes < 1 || end[-1] != '\0') return false;
     for (int64_t i = 0; i <= h->people + h->rows; i++, text += strlen(text) + 1) {
         if (text == end || has_controls(text) || (i > 0 && i <= h->people && !*text)) return false;
         if (i == 0) {
@@ -253,8 +254,8 @@ bool gallery_read(gallery *out, tsr_context *ctx, const char *path, const galler
     tsr_reader_close(&reader);
     if (!done) take_error(ctx, error);
     if (done && model && (strcmp(out->model, model->name) != 0 || out->length != model->length))
-        done = app_fail(error, "%s: holds faces as \"%.100s\" sees them, and this model is \"%.100s\"", path, out->model,
-                        model->name);
+        done = app_fail(error, "%s: holds faces as \"%.100s\" sees them, and this model is \"%.100s\"", path,
+                        out->model, model->name);
     if (!done) gallery_free(out);
     return done;
 }
@@ -324,7 +325,8 @@ static bool make_folder_of(const char *path, app_error *error)
     return folder_make(folder, error);
 }
 
-bool gallery_update(tsr_context *ctx, const char *path, const gallery_model *model, gallery_task task, app_error *error)
+bool gallery_update(tsr_context *ctx, const char *path, const gallery_model *model, gallery_task task,
+                    app_error *error)
 {
     char lock_path[1024];
     gallery g;

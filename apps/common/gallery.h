@@ -1,12 +1,12 @@
 /* The people who are known at the door: embeddings of their photographs, never the photographs, in one file.
  *
- * The file, little-endian: "TSRFACES"; as 32 bits each version (1), bytes of a value (4 or 8), values in a row, people;
- * as 64 bits each rows, bytes of texts, threshold, FAR and FRR (IEEE 754; NaN: not calibrated); the texts, each ended by
- * a zero: model, names of people, sources of rows; of each row the person (32 bits); of each row the photograph's digest
- * (64 bits); the rows; CRC-64/XZ of all before. Nothing in it is trusted.
+ * The file, little-endian: "TSRFACES"; as 32 bits each version (1), bytes of a value (4 or 8), values in a row,
+ * people; as 64 bits each rows, bytes of texts, threshold, FAR and FRR (IEEE 754; NaN: not calibrated); the texts, each
+ * ended by a zero: model, names of people, sources of rows; of each row the person (32 bits); of each row the
+ * photograph's digest (64 bits); the rows; CRC-64/XZ of all before. Nothing in it is trusted.
  *
- * It is changed under a lock on PATH.lock (an empty file that stays), and replaced in one step by a synced file: two who
- * change it at once lose nothing, and a failure of any kind leaves the old one as it was. */
+ * It is changed under a lock on PATH.lock (an empty file that stays), and replaced in one step by a synced file: two
+ * who change it at once lose nothing, and a failure of any kind leaves the old one as it was. */
 #ifndef TESSERA_APPS_GALLERY_H
 #define TESSERA_APPS_GALLERY_H
 
@@ -49,7 +49,8 @@ typedef struct gallery_task {
     gallery_change change;
     void *user;
 } gallery_task;
-bool gallery_update(tsr_context *ctx, const char *path, const gallery_model *model, gallery_task task, app_error *error);
+bool gallery_update(tsr_context *ctx, const char *path, const gallery_model *model, gallery_task task,
+                    app_error *error);
 
 /* A row and where it is from. */
 typedef struct gallery_row {
@@ -58,7 +59,8 @@ typedef struct gallery_row {
     const tsr_real *values;
 } gallery_row;
 
-/* Adds a row; one of the same person and photograph is replaced, and counted. Fails on names and values that cannot be. */
+/* Adds a row; one of the same person and photograph is replaced, and counted. Fails on names and values that cannot
+ * be. */
 bool gallery_add(gallery *g, const gallery_row *row, int *replaced, app_error *error);
 
 /* The person of that name, or -1. */
@@ -83,8 +85,8 @@ typedef struct gallery_query {
     int top;               /* how many people are wanted */
 } gallery_query;
 
-/* The nearest people, each by the nearest row; of equally near rows the earlier. out [top]; returns how many there are, or
- * -1 without memory. Rows at no distance that is a number are passed over. The same for any number of threads. */
+/* The nearest people, each by the nearest row; of equally near rows the earlier. out [top]; returns how many there are,
+ * or -1 without memory. Rows at no distance that is a number are passed over. The same for any number of threads. */
 int gallery_scan(gallery_hit *out, const gallery *g, tsr_context *ctx, const gallery_query *query);
 
 #endif

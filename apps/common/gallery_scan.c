@@ -49,10 +49,11 @@ static void scan_piece(void *user, int64_t begin, int64_t end)
     const gallery_query *q = job->query;
     const bool quick = q->distance == squared_distance;
     const int64_t piece = begin / PIECE;
+    gallery_hit *list = job->hits + piece * q->top;
     for (int64_t i = begin; i < end; i++) {
         const tsr_real *row = g->rows + i * g->length;
         const double d = quick ? (double)squared(row, q->row, g->length) : q->distance(row, q->row, g->length);
-        if (d == d) offer(job->hits + piece * q->top, &job->counts[piece], q->top, (gallery_hit){d, (int)i, g->persons[i]});
+        if (d == d) offer(list, &job->counts[piece], q->top, (gallery_hit){d, (int)i, g->persons[i]});
     }
 }
 
@@ -64,8 +65,9 @@ int gallery_scan(gallery_hit *out, const gallery *g, tsr_context *ctx, const gal
                     calloc(pieces + 1, sizeof *job.counts)};
     const bool done = job.hits && job.counts;
     if (done) tsr_parallel(ctx, g->count, PIECE, scan_piece, &job);
-    for (size_t p = 0; done && p < pieces; p++)
-        for (int i = 0; i < job.counts[p]; i++) offer(out, &found, query->top, job.hits[p * (size_t)query->top + (size_t)i]);
+    const gallery_hit *list = job.hits;
+    for (size_t p = 0; done && p < pieces; p++, list += query->top)
+        for (int i = 0; i < job.counts[p]; i++) offer(out, &found, query->top, list[i]);
     free(job.hits);
     free(job.counts);
     return done ? found : -1;

@@ -50,6 +50,12 @@ tsr_tensor *net_batch(tsr_context *ctx, const pictures *set, const int *numbers,
 int facenet_train(int count, char **arguments);
 int facenet_eval(int count, char **arguments);
 int facenet_detect(int count, char **arguments);
+int facenet_enroll(int count, char **arguments);
+int facenet_list(int count, char **arguments);
+int facenet_remove(int count, char **arguments);
+int facenet_identify(int count, char **arguments);
+int facenet_verify(int count, char **arguments);
+int facenet_calibrate(int count, char **arguments);
 int facenet_lessons(int count, char **arguments);
 int facenet_embed(int count, char **arguments);
 int facenet_summary(int count, char **arguments);
