@@ -1,4 +1,4 @@
-/* calibrate: the rates of errors over thresholds, from all pairs of faces or, of very many, some spread evenly. */
+/* calibrate: the rates of errors over thresholds, from all pairs of faces or, of very many, some drawn evenly. */
 #include "apps/common/door_internal.h"
 
 #include "apps/common/verification.h"
@@ -51,10 +51,15 @@ static void add_trial(trials *out, const sample *s, int64_t a, int64_t b)
     out->same += same;
 }
 
-/* Of `all` pairs number i of those that are taken. */
+/* Of `all` pairs number i of those that are taken: one drawn from each of MOST_PAIRS parts of the same length, since
+ * steps of one length might fall in with the order of the faces. */
 static int64_t spread(int64_t i, int64_t all)
 {
-    return all <= MOST_PAIRS ? i : i * (all / MOST_PAIRS) + i * (all % MOST_PAIRS) / MOST_PAIRS;
+    const tsr_rng rng = {0, tsr_stream("calibrate")};
+    const int64_t step = all / MOST_PAIRS, rest = all % MOST_PAIRS;
+    if (all <= MOST_PAIRS) return i;
+    const int64_t begin = i * step + i * rest / MOST_PAIRS, end = (i + 1) * step + (i + 1) * rest / MOST_PAIRS;
+    return begin + (int64_t)tsr_random_below(rng, (uint64_t)i, (uint64_t)(end - begin));
 }
 
 static void add_different(trials *out, const sample *s)

@@ -15,7 +15,7 @@
 
 /* Who made rows: only those of one model can be compared. */
 typedef struct gallery_model {
-    const char *name; /* with a digest of its file */
+    const char *name; /* with a digest of its file, and how it was shown faces */
     int length;       /* of a row */
 } gallery_model;
 

@@ -9,7 +9,7 @@ typedef struct recognizer {
     tsr_context *ctx;
     photo_cutter cutter;   /* as the model sees faces */
     landmark_list faces;   /* the cutter's, or empty */
-    char name[128];        /* of the model, with a digest of its file */
+    char name[128];        /* of the model, with a digest of its file, and how it is shown faces */
     int length;            /* of a row */
     gallery_limit limit;   /* of the model, until the gallery is calibrated; NaN: not known */
     row_distance distance; /* squared_distance is scanned quickest */

@@ -40,7 +40,7 @@ static double threshold_of(const tsr_model *m, const face_net *net)
 static bool open_model(recognizer *out, const char *model, const portraits_request *faces, app_error *error)
 {
     face_view view;
-    char folder[1024];
+    char folder[1024], cut[40];
     uint64_t digest;
     portraits_request request = *faces;
     tsr_model *m = tsr_model_new(out->ctx);
@@ -50,8 +50,9 @@ static bool open_model(recognizer *out, const char *model, const portraits_reque
     request.channels = view.form.channels;
     if (!portraits_cutter(&out->cutter, &out->faces, out->ctx, &request, error)) return false;
     out->cutter.faces = &out->faces;
-    snprintf(out->name, sizeof out->name, "facenet %s %dx%dx%d %016" PRIx64, view.form.net->name, view.form.size,
-             view.form.size, view.form.channels, digest);
+    snprintf(cut, sizeof cut, "part %.3f down %.3f", view.part.size, view.part.down);
+    snprintf(out->name, sizeof out->name, "facenet %s %dx%dx%d %016" PRIx64 " %s", view.form.net->name, view.form.size,
+             view.form.size, view.form.channels, digest, view.aligned ? "aligned" : cut);
     out->length = view.form.embedding;
     out->limit = (gallery_limit){threshold_of(m, view.form.net), NAN, NAN};
     out->distance = squared_distance;
