@@ -10,7 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK = 64 /* pictures compared with everybody at a time */, STRANGERS_PER_ALARM = 100, LEAST_DRAWS = 50, MOST_DRAWS = 1000 };
+enum {
+    BLOCK = 64 /* pictures compared with everybody at a time */,
+    STRANGERS_PER_ALARM = 100,
+    LEAST_DRAWS = 50,
+    MOST_DRAWS = 1000
+};
 
 /* ---- who is who -------------------------------------------------------------------------------------------------- */
 
@@ -68,8 +73,9 @@ static void gallery_free(gallery *g)
     free(g->nearest);
 }
 
-/* Galleries are cut out of one random order of all people after the other, the same orders for every size: whole ones,
- * so that all people are enrolled equally often (but for the rest of an order), or of very many people a part of one. */
+/* Galleries are cut out of one random order of all people after the other, the same orders for every size: whole
+ * ones, so that all people are enrolled equally often (but for the rest of an order), or of very many people a part
+ * of one. */
 static bool gallery_make(gallery *g, const roster *r, int size, app_error *error)
 {
     const int per_order = r->people / size, whole = (LEAST_DRAWS + per_order - 1) / per_order * per_order;

@@ -30,8 +30,8 @@ static int parse(eval_options *o, int count, char **arguments)
 {
     const option own[] = {
         {"model", OPTION_TEXT, &o->model, "what facenet train has made", "FILE", 0, 0, NULL},
-        {"pairs", OPTION_TEXT, &o->pairs, "list of pairs in LFW's layout; without it 10 folds of up to 300 + 300 are drawn",
-         "FILE", 0, 0, NULL},
+        {"pairs", OPTION_TEXT, &o->pairs,
+         "list of pairs in LFW's layout; without it 10 folds of up to 300 + 300 are drawn", "FILE", 0, 0, NULL},
         {"distance", OPTION_TEXT, &o->distance, "of embeddings: the square of the Euclidean one, or 1 - the cosine",
          "KIND", 0, 0, "l2|cosine"},
         {"flip", OPTION_FLAG, &o->flip, "average the embeddings of a picture and its mirror image", NULL, 0, 0, NULL},
@@ -135,7 +135,8 @@ static bool save_all(const evaluation *e, const char *folder, app_error *error)
     char path[1024], curves[1024];
     if (!folder_make(folder, error)) return false;
     for (int i = 0; i < DRAWINGS; i++)
-        if (!in_folder(path, sizeof path, folder, drawings[i].name, error) || !draw(e, (drawing)i, path, error)) return false;
+        if (!in_folder(path, sizeof path, folder, drawings[i].name, error) || !draw(e, (drawing)i, path, error))
+            return false;
     return in_folder(path, sizeof path, folder, "identification.csv", error) &&
            in_folder(curves, sizeof curves, folder, "identification.png", error) &&
            (among->count == 0 || identification_save(among, path, curves, error)) && write_report(e, folder, error);

@@ -7,13 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- the view in the file -------------------------------------------------------------------------------------------- */
+/* ---- the view in the file ---------------------------------------------------------------------------------------- */
 
 void view_describe(tsr_model *m, const face_view *view)
 {
     char text[64];
     face_describe(m, &view->form);
-    snprintf(text, sizeof text, "%d/1000 %d/1000", (int)lround(1000 * view->part.size), (int)lround(1000 * view->part.down));
+    snprintf(text, sizeof text, "%d/1000 %d/1000", (int)lround(1000 * view->part.size),
+             (int)lround(1000 * view->part.down));
     tsr_set_text(m, "frame", view->aligned ? "landmarks" : view->part.whole ? "whole" : text);
 }
 

@@ -22,7 +22,7 @@ tsr_tensor *small_embed(tsr_model *m, tsr_tensor *x, int embedding)
     return tsr_l2_normalize(tsr_nn_linear(m, "embedding", x, embedding, NULL), -1);
 }
 
-/* ---- medium: what a few thousand photographs can fill ------------------------------------------------------------- */
+/* ---- medium: what a few thousand photographs can fill ------------------------------------------------------------ */
 
 tsr_tensor *medium_embed(tsr_model *m, tsr_tensor *x, int embedding)
 {

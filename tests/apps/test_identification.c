@@ -163,7 +163,8 @@ static bool alike(double a, double b)
     return (isnan(a) && isnan(b)) || fabs(a - b) < 1e-12;
 }
 
-/* In how many rows, of all six, the figures are those of brute force; `telling`: in how many they are not all 0 or 1. */
+/* In how many rows, of all six, the figures are those of brute force; `telling`: in how many they are not all 0 or
+ * 1. */
 static int rows_alike(bool ties, int *telling)
 {
     static const int sizes[] = {1, 2, 5, 10, 20, PEOPLE};

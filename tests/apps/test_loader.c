@@ -1,4 +1,5 @@
-/* Pictures made when they are wanted: the same whatever is held and however many threads; what happens to broken ones. */
+/* Pictures made when they are wanted: the same whatever is held and however many threads; what happens to broken
+ * ones. */
 #define _POSIX_C_SOURCE 200809L
 
 #include "apps/common/portraits.h"
@@ -202,7 +203,8 @@ static bool make_crowd(char *root)
     return true;
 }
 
-/* Trains a small net for a few steps, batches as facenet makes them; its parameters' values, summed with their places. */
+/* Trains a small net for a few steps, batches as facenet makes them; its parameters' values, summed with their
+ * places. */
 static bool train(const char *root, int cache_mb, int threads, int *held, double *out)
 {
     enum { BATCH = 12, SIDE = 160 };
