@@ -62,7 +62,7 @@ static bool keep(void *user, app_error *error)
     char threshold[40];
     tsr_model *m = t->training.m;
     snprintf(threshold, sizeof threshold, "%.6g", t->result.threshold);
-    if (t->judged.count > 0) tsr_set_text(m, "threshold", threshold);
+    tsr_set_text(m, "threshold", t->judged.count > 0 ? threshold : NULL); /* that of --from holds no longer */
     tsr_set_text(m, "arguments", NULL);
     const bool done = tsr_model_save(m, t->model_path, &(tsr_save_options){.without = TRAINING_CLASSES});
     tsr_set_text(m, "arguments", t->o->arguments);
