@@ -12,11 +12,31 @@ static tsr_model *load(tsr_context *ctx, const char *path, const char *what, app
     return NULL;
 }
 
+/* Whether each net has all of its file's weights, and no other. */
+static bool try_both(const face_finder *finder, app_error *error)
+{
+    tsr_context *ctx = tsr_model_context(finder->detector);
+    TSR_NO_GRAD(ctx) {
+        detector_net(finder->detector, tsr_zeros(ctx, TSR_SHAPE(1, 32, 32, 3)));
+        if (tsr_error(ctx) || !tsr_check_claimed(finder->detector)) app_fail(error, "no face detector: %s", tsr_error(ctx));
+        landmarks68_net(finder->points, tsr_zeros(ctx, TSR_SHAPE(1, 112, 112, 3)));
+        if (tsr_error(ctx) || !tsr_check_claimed(finder->points)) app_fail(error, "no landmark net: %s", tsr_error(ctx));
+    }
+    return error->text[0] == '\0';
+}
+
 bool finder_open(face_finder *out, tsr_context *ctx, const char *detector, const char *points, app_error *error)
 {
+    *out = (face_finder){.least_score = 0.5};
     out->detector = load(ctx, detector, "face detector", error);
     out->points = out->detector ? load(ctx, points, "landmark net", error) : NULL;
-    return out->points != NULL;
+    return out->points && try_both(out, error);
+}
+
+static bool reaches_into(const face_box *box, const image *photo)
+{
+    return box->left <= photo->width - 1 && box->left + box->width >= 1 && box->top <= photo->height - 1 &&
+           box->top + box->height >= 1 && box->width >= 2 && box->height >= 2;
 }
 
 static bool find_marks(found_face *face, const face_finder *finder, const image *photo, app_error *error)
@@ -27,23 +47,28 @@ static bool find_marks(found_face *face, const face_finder *finder, const image 
     return true;
 }
 
+/* Fills in the boxes. */
+static bool find_at(found_faces *out, const face_finder *finder, const image *photo, int size, app_error *error)
+{
+    face_boxes boxes;
+    if (!detector_find(&boxes, finder->detector, photo, size, finder->least_score, error)) return false;
+    out->items = malloc(((size_t)boxes.count + 1) * sizeof *out->items);
+    for (int i = 0; out->items && i < boxes.count; i++)
+        if (reaches_into(&boxes.items[i], photo)) out->items[out->count++].box = boxes.items[i];
+    face_boxes_free(&boxes);
+    return out->items || app_fail(error, "out of memory for faces");
+}
+
 bool finder_find(found_faces *out, const face_finder *finder, const image *photo, app_error *error)
 {
-    static const int sizes[] = {416, 160};
-    const double least_score = 0.5;
-    face_boxes boxes = {0};
+    const int sizes[] = {finder->size ? finder->size : 416, 160, 96}, most = finder->size ? 1 : 3;
+    bool done = true;
     *out = (found_faces){0};
-    for (int i = 0; i < 2 && boxes.count == 0; i++) {
-        face_boxes_free(&boxes);
-        if (!detector_find(&boxes, finder->detector, photo, sizes[i], least_score, error)) return false;
+    for (int i = 0; done && i < most && out->count == 0; i++) {
+        found_faces_free(out);
+        done = find_at(out, finder, photo, sizes[i], error);
     }
-    out->items = malloc(((size_t)boxes.count + 1) * sizeof *out->items);
-    bool done = out->items || app_fail(error, "out of memory for %d faces", boxes.count);
-    for (; done && out->count < boxes.count; out->count++) {
-        out->items[out->count].box = boxes.items[out->count];
-        done = find_marks(&out->items[out->count], finder, photo, error);
-    }
-    face_boxes_free(&boxes);
+    for (int i = 0; done && i < out->count; i++) done = find_marks(&out->items[i], finder, photo, error);
     if (!done) found_faces_free(out);
     return done;
 }

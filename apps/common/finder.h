@@ -6,10 +6,12 @@
 
 typedef struct face_finder {
     tsr_model *detector, *points;
+    int size;           /* see detector_find; 0: 416, where small faces are seen; where none is, 160; at last 96 */
+    double least_score;
 } face_finder;
 
-/* Loads tiny_face_detector and face_landmark68 from their files (see facenet import). The models live as long as the
- * context. */
+/* Loads tiny_face_detector and face_landmark68 from their files (see facenet import), and tries both, so that another
+ * net's file is refused here. size is 0 then, least_score 0.5. The models live as long as the context. */
 bool finder_open(face_finder *out, tsr_context *ctx, const char *detector, const char *points, app_error *error);
 
 typedef struct found_face {
@@ -23,8 +25,7 @@ typedef struct found_faces {
     found_face *items; /* best score first */
 } found_faces;
 
-/* Looks for faces at 416 pixels, where small ones are seen; where there is none, at 160, where one that fills the
- * photograph is. None is no error. */
+/* None is no error; a box that lies outside the photograph is none. */
 bool finder_find(found_faces *out, const face_finder *finder, const image *photo, app_error *error);
 void found_faces_free(found_faces *faces);
 

@@ -1,7 +1,6 @@
 #include "apps/common/portraits.h"
 
 #include "apps/common/faces.h"
-#include "apps/common/progress.h"
 
 #include <limits.h>
 #include <string.h>
@@ -56,6 +55,15 @@ bool portraits_finder(face_finder *out, tsr_context *ctx, const portraits_reques
            finder_open(out, ctx, detector, points, error);
 }
 
+/* Of what is asked for together, what does not fit. */
+static bool fits_together(photo_align align, const portraits_request *r, app_error *error)
+{
+    if (align == PHOTO_LANDMARKS && !r->landmarks) return app_fail(error, "--align landmarks needs --landmarks");
+    if (align != PHOTO_LANDMARKS && r->landmarks)
+        return app_fail(error, "--landmarks is for --align landmarks, not for --align %s", r->align);
+    return align != PHOTO_CROP || r->part.size > 0 || app_fail(error, "--align crop needs --part");
+}
+
 bool portraits_cutter(photo_cutter *out, landmark_list *faces, tsr_context *ctx, const portraits_request *r,
                       app_error *error)
 {
@@ -63,46 +71,23 @@ bool portraits_cutter(photo_cutter *out, landmark_list *faces, tsr_context *ctx,
     *faces = (landmark_list){0};
     *out = (photo_cutter){.align = portraits_align(r, &said), .size = r->size, .channels = r->channels, .part = r->part,
                           .faces = faces};
-    if (out->align == PHOTO_LANDMARKS && !r->landmarks) return app_fail(error, "--align landmarks needs --landmarks");
+    if (!fits_together(out->align, r, error)) return false;
     if (out->align == PHOTO_LANDMARKS) return landmarks_read(faces, r->landmarks, error);
     return out->align != PHOTO_AUTO || portraits_finder(&out->finder, ctx, r, error);
 }
 
 /* ---- files ------------------------------------------------------------------------------------------------------- */
 
-/* The landmarks of each picture's main face, in the list by its path. A picture that cannot be read is passed over here:
- * it will be reported when it is opened. */
-static bool find_faces(portraits *p, const face_finder *finder, app_error *error)
-{
-    progress bar;
-    const people *set = &p->persons;
-    progress_start(&bar, "find", "faces", 0, set->picture_count);
-    for (int i = 0; i < set->picture_count && !error->text[0]; i++) {
-        image whole = {0};
-        found_faces found = {0};
-        app_error unread = {""};
-        if (image_read(&whole, set->paths[i], NULL, &unread) && finder_find(&found, finder, &whole, error)) {
-            const found_face *face = found_main(&found, &whole);
-            p->without_face += !face;
-            if (face && !landmarks_add(&p->faces, &face->five, set->paths[i])) app_fail(error, "out of memory for faces");
-        }
-        found_faces_free(&found);
-        image_free(&whole);
-        progress_show(&bar, i + 1, NULL);
-    }
-    progress_end(&bar);
-    landmarks_sort(&p->faces);
-    return error->text[0] == '\0';
-}
-
 static bool open_files(portraits *p, app_error *error)
 {
-    photo_cutter cutter;
+    bool said;
     const portraits_request *r = &p->request;
     people *set = &p->persons;
-    if (!portraits_cutter(&cutter, &p->faces, p->pictures.ctx, r, error) || !people_open(set, &r->who, error)) return false;
-    if (cutter.align == PHOTO_AUTO && !find_faces(p, &cutter.finder, error)) return false;
-    p->files = (picture_files){set->paths, cutter.align >= PHOTO_LANDMARKS ? &p->faces : NULL, r->part};
+    const photo_align align = portraits_align(r, &said);
+    if (!fits_together(align, r, error)) return false;
+    if (align == PHOTO_LANDMARKS && !landmarks_read(&p->faces, r->landmarks, error)) return false;
+    if (!people_open(set, &r->who, error) || (align == PHOTO_AUTO && !portraits_find(p, error))) return false;
+    p->files = (picture_files){set->paths, align >= PHOTO_LANDMARKS ? &p->faces : NULL, r->part};
     p->pictures.count = set->picture_count;
     p->pictures.make = picture_decode;
     p->pictures.source = &p->files;

@@ -53,6 +53,10 @@ bool portraits_cutter(photo_cutter *out, landmark_list *faces, tsr_context *ctx,
 /* The nets that find faces, alone. */
 bool portraits_finder(face_finder *out, tsr_context *ctx, const portraits_request *request, app_error *error);
 
+/* What portraits_open does for PHOTO_AUTO: the landmarks of each picture's main face, in `faces` by its path. A picture that
+ * cannot be read is passed over. */
+bool portraits_find(portraits *p, app_error *error);
+
 /* How many people there are. */
 int portraits_people(const portraits *p);
 

@@ -9,7 +9,8 @@
 typedef struct detect_options {
     portraits_request nets; /* of it, where the two nets are */
     const char *out, *landmarks;
-    int threads;
+    int size, threads;
+    double score;
 } detect_options;
 
 static const char *name_of(const char *path)
@@ -100,12 +101,15 @@ static bool look_at_all(const command *c, const face_finder *finder, const detec
 
 int facenet_detect(int count, char **arguments)
 {
-    detect_options o = {.nets = {.nets = "out"}};
+    detect_options o = {.nets = {.nets = "out"}, .score = 0.5};
     const option options[] = {
         {"detector", OPTION_TEXT, &o.nets.detector, "net that finds faces; out/tiny_face_detector.safetensors", "FILE", 0,
          0, NULL},
         {"points", OPTION_TEXT, &o.nets.points, "net that finds landmarks; out/face_landmark68.safetensors", "FILE", 0, 0,
          NULL},
+        {"size", OPTION_INT, &o.size, "side of the square that the detector sees, a multiple of 32; 0: 416 for small faces, "
+         "and where there is none 160, then 96", "N", 0, 2048, NULL},
+        {"score", OPTION_DOUBLE, &o.score, "least score of a face", "X", 0, 1, NULL},
         {"landmarks", OPTION_TEXT, &o.landmarks, "file for the eyes, nose and mouth of each photograph's main face, as "
          "--landmarks of other verbs reads it", "FILE", 0, 0, NULL},
         {"threads", OPTION_INT, &o.threads, "0: all; changes no result", "N", 0, 1024, NULL},
@@ -117,9 +121,12 @@ int facenet_detect(int count, char **arguments)
     const int status = command_start(&c, count, arguments);
     if (status != COMMAND_GO) return status;
     app_error error = {""};
-    face_finder finder;
+    face_finder finder = {0};
     tsr_context *ctx = tsr_open(&(tsr_options){.threads = o.threads});
-    bool done = portraits_finder(&finder, ctx, &o.nets, &error) && look_at_all(&c, &finder, &o, &error);
+    bool done = portraits_finder(&finder, ctx, &o.nets, &error);
+    finder.size = o.size;
+    finder.least_score = o.score;
+    done = done && look_at_all(&c, &finder, &o, &error);
     if (done && fflush(stdout) != 0) done = app_fail(&error, "stdout: could not be written");
     tsr_close(ctx);
     if (!done) fprintf(stderr, "facenet detect: %s\n", error.text);
