@@ -95,7 +95,8 @@ static bool look_at_all(const command *c, const face_finder *finder, const detec
         fprintf(stderr, "facenet detect: %s\n", problem.text);
         failed++;
     }
-    if (marks && fclose(marks) != 0) return app_fail(error, "%s: cannot be written", o->landmarks);
+    const bool unwritten = marks && ferror(marks);
+    if ((marks && fclose(marks) != 0) || unwritten) return app_fail(error, "%s: cannot be written", o->landmarks);
     return failed == 0 || app_fail(error, "%d of %d photographs failed", failed, c->rest_count);
 }
 
@@ -120,6 +121,10 @@ int facenet_detect(int count, char **arguments)
                  .option_count = (int)(sizeof options / sizeof *options)};
     const int status = command_start(&c, count, arguments);
     if (status != COMMAND_GO) return status;
+    if (o.size % 32 != 0) {
+        fprintf(stderr, "facenet detect: --size is a multiple of 32, not %d\n", o.size);
+        return COMMAND_WRONG_USAGE;
+    }
     app_error error = {""};
     face_finder finder = {0};
     tsr_context *ctx = tsr_open(&(tsr_options){.threads = o.threads});
