@@ -108,8 +108,8 @@ int facenet_detect(int count, char **arguments)
          0, NULL},
         {"points", OPTION_TEXT, &o.nets.points, "net that finds landmarks; out/face_landmark68.safetensors", "FILE", 0, 0,
          NULL},
-        {"size", OPTION_INT, &o.size, "side of the square that the detector sees, a multiple of 32; 0: 416 for small faces, "
-         "and where there is none 160, then 96", "N", 0, 2048, NULL},
+        {"size", OPTION_INT, &o.size, "side of the square that the detector sees, a multiple of 32: the larger, the smaller "
+         "the faces that it finds; 0: some are tried", "N", 0, 2048, NULL},
         {"score", OPTION_DOUBLE, &o.score, "least score of a face", "X", 0, 1, NULL},
         {"landmarks", OPTION_TEXT, &o.landmarks, "file for the eyes, nose and mouth of each photograph's main face, as "
          "--landmarks of other verbs reads it", "FILE", 0, 0, NULL},

@@ -1,4 +1,5 @@
 /* Faces found in photographs, and cut out of them. Most of it needs the published nets. */
+#include "apps/common/canvas.h"
 #include "apps/common/portraits.h"
 #include "apps/facenet/facenet.h"
 
@@ -90,6 +91,42 @@ TEST(photo_finds_each_of_several_faces_and_sets_it_as_its_chip_was)
         CHECK(cut.items[i].picture.width == CHIP && apart < 25);
     }
     photo_faces_free(&cut);
+    found_faces_free(&found);
+    image_free(&photo);
+    CHECK_EQUAL(tsr_close(ctx), 0);
+}
+
+/* Two of 90 pixels of 1200: too small at 416; and one of 500, too large at 832. */
+TEST(photo_shows_small_and_large_faces)
+{
+    if (!have_weights()) return;
+    static const int places[FACES][3] = {{60, 60, 90}, {600, 300, 500}, {300, 700, 90}}; /* left, top, side */
+    tsr_context *ctx = tsr_open(NULL);
+    face_finder finder;
+    found_faces found;
+    image photo;
+    app_error error = {""};
+    bool seen[FACES] = {false};
+    CHECK(image_new(&photo, 1200, 900, 3, &error));
+    memset(photo.pixels, 110, 3 * 1200 * 900);
+    for (int i = 0; i < FACES; i++) {
+        image chip = {0}, resized = {0};
+        const tsr_tensor *known = known_answer(ctx, chips[i]);
+        CHECK(image_new(&chip, CHIP, CHIP, 3, &error));
+        for (int k = 0; k < 3 * CHIP * CHIP; k++) chip.pixels[k] = (unsigned char)tsr_data(known)[k];
+        CHECK(image_resize(&resized, &chip, places[i][2], places[i][2], IMAGE_AREA, &error));
+        canvas_blit(&photo, &resized, places[i][0], places[i][1]);
+        image_free(&chip);
+        image_free(&resized);
+    }
+    CHECK(finder_open(&finder, ctx, DETECTOR, POINTS, &error) && finder_find(&found, &finder, &photo, &error));
+    for (int i = 0; i < found.count; i++)
+        for (int k = 0; k < FACES; k++) {
+            const face_box *b = &found.items[i].box;
+            const double x = b->left + b->width / 2 - places[k][0], y = b->top + b->height / 2 - places[k][1];
+            if (x > 0 && y > 0 && x < places[k][2] && y < places[k][2]) seen[k] = true;
+        }
+    CHECK(found.count == FACES && seen[0] && seen[1] && seen[2]);
     found_faces_free(&found);
     image_free(&photo);
     CHECK_EQUAL(tsr_close(ctx), 0);
