@@ -53,7 +53,7 @@ endif
 
 objects = $(patsubst %.c,$(OBJ)/%.o,$(1))
 
-.PHONY: all run build-tests test test-long gradcheck bench bench-peers fuzz fuzz-objects clean help compare-flags
+.PHONY: all run build-tests test test-long gradcheck bench bench-peers curve fuzz fuzz-objects clean help compare-flags
 .DELETE_ON_ERROR:
 
 all: $(LIB) $(APPS:%=$(OUT)/%)
@@ -120,6 +120,17 @@ bench-peers: $(OUT)/bench
 	    fi; \
 	done; echo 'bench-peers: no Python here has PyTorch, so there is nothing to compare with'
 
+# Does PyTorch, where a Python has it, follow the loss of our training on the same batches? DATA=folder, STEPS=n
+STEPS ?= 200
+curve: $(OUT)/curve
+	$(OUT)/curve "$(DATA)" $(BUILD)/curve.out $(STEPS) > $(BUILD)/curve.csv
+	@for python in python3 /usr/bin/python3; do \
+	    if $$python -c 'import torch' 2>/dev/null; then exec $$python tests/curve/curve.py $(BUILD)/curve.out $(BUILD)/curve.csv; fi; \
+	done; echo 'curve: no Python here has PyTorch'
+
+$(OUT)/curve: $(call objects,tests/curve/curve.c $(filter-out %/main.c,$(wildcard apps/facenet/*.c)) $(COMMON_SOURCES)) $(LIB)
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
 $(OUT)/bench: $(call objects,$(wildcard tests/bench/*.c) apps/facenet/nets_inception.c) $(LIB)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
@@ -161,7 +172,8 @@ help:
 	@echo 'make gradcheck     the gradient checks as a table: op, inputs, worst error'
 	@echo 'make bench         speed of kernels and of whole training steps, with one thread and with all'
 	@echo 'make bench-peers   the same beside PyTorch, if it is installed; ROUNDS=3 ONLY=name (about six minutes a round)'
-	@echo 'make fuzz          needs clang; FUZZ_SECONDS=60 each'
+	@echo 'make curve         does PyTorch follow the loss of our training on the same batches? DATA=folder STEPS=200'
+	@echo 'make fuzz          needs clang; FUZZ_SECONDS=60 each, ONLY=name'
 	@echo 'make clean         removes $(BUILD)/'
 	@echo 'REAL=double        the same sources in double precision, in $(BUILD)/double'
 	@echo 'OPENMP=0           without threads; CC=clang; SANITIZE=address,undefined; OPT=-O1; BUILD=folder'

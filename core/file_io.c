@@ -232,6 +232,7 @@ bool tsr_reader_bytes(tsr_reader *reader, void *to, size_t count)
     if (reader->memory) {
         if (count > (size_t)(reader->size - reader->at)) return TSR_FILE_FAIL(reader, "ends early");
         if (count > 0) memcpy(at, reader->memory + reader->at, count);
+        if (reader->checksum) tsr_crc64_add(reader->checksum, at, count);
         reader->at += (int64_t)count;
         return true;
     }
@@ -242,6 +243,7 @@ bool tsr_reader_bytes(tsr_reader *reader, void *to, size_t count)
             if (ferror(reader->file)) return fail_by_system(reader->ctx, reader->path, "cannot be read");
             return tsr_file_fail(reader->ctx, reader->path, "ends early; was it changed while being read?");
         }
+        if (reader->checksum) tsr_crc64_add(reader->checksum, at, part);
         at += part;
         count -= part;
     }

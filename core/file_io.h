@@ -58,6 +58,7 @@ typedef struct tsr_reader {
     int64_t size; /* of the file, bytes */
     const unsigned char *memory; /* read instead of a file, which is then NULL */
     int64_t at;                  /* in it */
+    tsr_crc64 *checksum;         /* of what tsr_reader_bytes reads while this is not NULL */
 } tsr_reader;
 
 bool tsr_reader_open(tsr_reader *reader, tsr_context *ctx, const char *path);

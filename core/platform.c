@@ -3,6 +3,7 @@
 #define _DEFAULT_SOURCE 1
 #define _DARWIN_C_SOURCE 1
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -18,7 +19,6 @@
 
 #include "core/platform.h"
 
-#include <stdint.h>
 #include <time.h>
 
 double tsr_platform_seconds(void)
@@ -56,22 +56,6 @@ bool tsr_platform_sync(FILE *file)
 #endif
 }
 
-bool tsr_platform_lock(FILE *file)
-{
-#if defined(TSR_POSIX)
-    int status;
-    do status = flock(fileno(file), LOCK_EX);
-    while (status != 0 && errno == EINTR);
-    return status == 0;
-#elif defined(_WIN32)
-    OVERLAPPED place = {0};
-    return LockFileEx((HANDLE)_get_osfhandle(_fileno(file)), LOCKFILE_EXCLUSIVE_LOCK, 0, 1, 0, &place) != 0;
-#else
-    (void)file;
-    return true;
-#endif
-}
-
 bool tsr_platform_replace(const char *from, const char *to)
 {
 #if defined(TSR_POSIX)
@@ -98,6 +82,40 @@ unsigned long tsr_platform_process(void)
     return (unsigned long)_getpid();
 #else
     return 0;
+#endif
+}
+
+/* On POSIX flock: unlike fcntl's, its locks belong to the open file, so that they also part threads of one process. */
+intptr_t tsr_platform_lock(const char *path)
+{
+#if defined(TSR_POSIX)
+    const int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    int failed = file < 0 ? -1 : 1;
+    while (failed > 0) failed = flock(file, LOCK_EX) == 0 ? 0 : errno == EINTR ? 1 : -1;
+    if (failed && file >= 0) close(file);
+    return failed ? -1 : file;
+#elif defined(_WIN32)
+    const HANDLE file = CreateFileA(path, GENERIC_READ | GENERIC_WRITE, FILE_SHARE_READ | FILE_SHARE_WRITE, NULL,
+                                    OPEN_ALWAYS, FILE_ATTRIBUTE_NORMAL, NULL);
+    OVERLAPPED from_start = {0};
+    if (file == INVALID_HANDLE_VALUE || LockFileEx(file, LOCKFILE_EXCLUSIVE_LOCK, 0, 1, 0, &from_start))
+        return (intptr_t)file; /* the invalid one is -1 */
+    CloseHandle(file);
+    return -1;
+#else
+    (void)path;
+    return 0;
+#endif
+}
+
+void tsr_platform_unlock(intptr_t lock)
+{
+#if defined(TSR_POSIX)
+    close((int)lock);
+#elif defined(_WIN32)
+    CloseHandle((HANDLE)lock);
+#else
+    (void)lock;
 #endif
 }
 

@@ -19,16 +19,22 @@ for level in ${TSR_KERNELS:-$("$build/tests" --levels)}; do
 done
 "$build/double/tests" --results "$results" "$@"
 echo "stop" >> "$results"
-case " $* " in
-*" --long "*)
-    echo "start facenet_killed_and_resumed" >> "$results"
-    sh tests/resume.sh "$build/facenet" "$build/test-tmp"
+# A script counts as a test: it passes with status 0, and is skipped with 77.
+run_script() {
+    name=$1
+    shift
+    echo "start $name" >> "$results"
+    sh "$@"
     case $? in
-    0) echo "pass facenet_killed_and_resumed" ;;
-    77) echo "skip facenet_killed_and_resumed" ;;
-    *) echo "fail facenet_killed_and_resumed" ;;
+    0) echo "pass $name" ;;
+    77) echo "skip $name" ;;
+    *) echo "fail $name" ;;
     esac >> "$results"
     echo "stop" >> "$results"
+}
+run_script programs tests/programs.sh "$build" "$build/test-tmp"
+case " $* " in
+*" --long "*) run_script facenet_killed_and_resumed tests/resume.sh "$build/facenet" "$build/test-tmp" ;;
 esac
 awk '
     $1 == "start" { open = $2; seen[$2] = 1 }

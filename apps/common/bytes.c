@@ -1,5 +1,7 @@
 #include "apps/common/bytes.h"
 
+#include "core/file_io.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -25,6 +27,21 @@ bool bytes_read(unsigned char **bytes, size_t *count, const char *path, size_t m
     } else *count = (size_t)size;
     fclose(file);
     return *bytes != NULL;
+}
+
+bool bytes_digest(uint64_t *out, const char *path, app_error *error)
+{
+    unsigned char part[1 << 14];
+    tsr_crc64 crc;
+    tsr_crc64_begin(&crc);
+    errno = 0;
+    FILE *file = fopen(path, "rb");
+    if (!file) return app_fail(error, "%s: cannot be opened (%s)", path, strerror(errno));
+    for (size_t count; (count = fread(part, 1, sizeof part, file)) > 0;) tsr_crc64_add(&crc, part, count);
+    const bool failed = ferror(file) != 0;
+    fclose(file);
+    *out = tsr_crc64_value(&crc);
+    return !failed || app_fail(error, "%s: cannot be read (%s)", path, strerror(errno));
 }
 
 uint32_t bytes_crc32(uint32_t crc, const unsigned char *bytes, size_t count)

@@ -10,12 +10,15 @@
 /* The file's bytes, to be freed; one that is larger than `most` is refused before anything is allocated. */
 bool bytes_read(unsigned char **bytes, size_t *count, const char *path, size_t most, app_error *error);
 
+/* A digest of the file's content (CRC-64/XZ), by which files that differ by chance or by damage are told apart. */
+bool bytes_digest(uint64_t *out, const char *path, app_error *error);
+
 /* CRC-32 (of PNG, gzip, zip) and Adler-32 (of zlib) of what came before, from 0 and 1, and these bytes. */
 uint32_t bytes_crc32(uint32_t crc, const unsigned char *bytes, size_t count);
 uint32_t bytes_adler32(uint32_t adler, const unsigned char *bytes, size_t count);
 
 /* Whether a checksum is right. While fuzzing all are, so that what lies behind them is reached. */
-static inline bool bytes_checksum_holds(uint32_t found, uint32_t stored)
+static inline bool bytes_checksum_holds(uint64_t found, uint64_t stored)
 {
 #ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
     (void)found;

@@ -49,6 +49,13 @@ static void suggest(suggestion *s, const char *name)
     s->distance = distance;
 }
 
+const char *command_suggest(const char *wrong, char *const *names, int count)
+{
+    suggestion s = {.wrong = wrong, .length = strlen(wrong)};
+    for (int i = 0; i < count; i++) suggest(&s, names[i]);
+    return s.name;
+}
+
 /* ---- parsing ------------------------------------------------------------------------------------------- */
 
 typedef struct full_name {

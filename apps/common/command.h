@@ -50,6 +50,9 @@ enum { COMMAND_GO = -1, COMMAND_WRONG_USAGE = 2 };
  * the status to exit with. */
 int command_start(command *c, int count, char **arguments);
 
+/* Of the names the one that is most like what was written, to be asked for; NULL: none is near. */
+const char *command_suggest(const char *wrong, char *const *names, int count);
+
 typedef struct verb {
     const char *name, *summary;
     int (*run)(int count, char **arguments); /* gets what follows the verb; returns the exit status */

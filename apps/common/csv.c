@@ -1,7 +1,15 @@
 #include "apps/common/csv.h"
 
 #include <errno.h>
+#include <math.h>
 #include <string.h>
+
+figure figure_of(double value, int decimals)
+{
+    figure f = {"-"};
+    if (!isnan(value)) snprintf(f.text, sizeof f.text, "%.*f", decimals, value);
+    return f;
+}
 
 static bool give_up(csv_log *log, app_error *error)
 {

@@ -5,6 +5,12 @@
 
 #include "apps/common/error.h"
 
+/* A number for people: figure_of(0.98765, 3).text is "0.988"; NaN, a figure that there is not, is "-". */
+typedef struct figure {
+    char text[32];
+} figure;
+figure figure_of(double value, int decimals);
+
 typedef struct csv_log {
     FILE *file;       /* NULL: closed, or given up after an error */
     const char *path; /* borrowed: must stay until csv_close */

@@ -1,55 +1,30 @@
-/* The door: people are enrolled by photographs, one is enough, and recognised, without training anything. What the verbs
- * of every face program do, given a model that turns faces into rows of numbers. */
+/* The verbs of the door: people are enrolled with a photograph and recognised on others, without any training. Each
+ * runs a program's verb and returns its exit status. Answers go to stdout in lines that scripts can read:
+ *
+ *     enroll: name=Ann faces=1 replaced=0 skipped=0 rows=3
+ *     list: people=2 rows=4 model="..." threshold=1.1000 far=0.001 frr=0.02
+ *     person: name="Ann Lee" rows=3 photos=a.jpg,b.jpg,c.jpg
+ *     remove: name=Bob rows=1
+ *     a.jpg face=1 faces=2 person=Ann distance=0.4121 threshold=1.1000 top=Ann:0.4121,Bob:1.3120
+ *     a.jpg face=2 faces=2 unknown nearest=Bob distance=1.3120 threshold=1.1000 top=Bob:1.3120,Ann:1.4410
+ *     b.jpg faces=0
+ *     c.jpg error="cannot be opened (No such file or directory)"
+ *     verify: same distance=0.4121 threshold=1.1000 far=0.001 frr=0.02
+ *     rates: threshold=0.9000 far=0.0001 frr=0.10
+ *     calibrate: threshold=1.1000 far=0.001 frr=0.02 by=far same=300 different=20000 pictures=200 people=40
+ *
+ * A text is in quotes, with a backslash before quotes and backslashes, where it holds a blank or one of ",:=\. Where no
+ * threshold is known, "uncalibrated" is said instead of person, unknown, same or different, and threshold is "-". */
 #ifndef TESSERA_APPS_DOOR_H
 #define TESSERA_APPS_DOOR_H
 
-#include "apps/common/gallery.h"
-#include "apps/common/portraits.h"
+#include "apps/common/recognizer.h"
 
-typedef struct recognizer {
-    const char *program;      /* begins lines on stderr */
-    tsr_context *ctx;
-    photo_cutter cutter;
-    int length;               /* numbers in a row */
-    uint64_t fingerprint;     /* of the model; see fingerprint_of */
-    double threshold;         /* distances up to it are the same person, unless the gallery says otherwise; NaN: not known */
-    row_distance distance;    /* NULL: squared Euclidean */
-    /* The row of a face, cutter.size x cutter.size x cutter.channels. */
-    bool (*encode)(void *user, const image *face, tsr_real *row, app_error *error);
-    /* The rows of all pictures of a set that is opened as the cutter cuts. */
-    bool (*encode_all)(void *user, const pictures *set, tsr_real *rows, app_error *error);
-    void *user;
-} recognizer;
-
-/* A CRC-64/XZ of the file's bytes. */
-bool fingerprint_of(uint64_t *out, const char *path, app_error *error);
-
-/* Adds the main face of each photograph. Photographs that cannot be read or show no face are named and passed over; none
- * left is an error. */
-bool door_enroll(const recognizer *r, const char *gallery_path, const char *name, const char *const *photos, int count,
-                 app_error *error);
-
-/* Adds all pictures of all people. */
-bool door_enroll_all(const recognizer *r, const char *gallery_path, const portraits *faces, app_error *error);
-
-/* "NAME: pictures=N (FILE, ...)", a line per person in the order of names, and the threshold. */
-bool door_list(const char *gallery_path, app_error *error);
-
-bool door_remove(const char *gallery_path, const char *name, app_error *error);
-
-/* For each face of each photograph a line, "PHOTO face=1 Ann distance=0.412 threshold=0.800 ..." or "PHOTO face=1 unknown
- * nearest=Ann ...". Without photographs, those that stdin names, a line each; one that fails gets a line "PHOTO error: ..."
- * then, and the next is read. */
-bool door_identify(const recognizer *r, const char *gallery_path, const char *const *photos, int count, int top,
-                   app_error *error);
-
-/* "same" or "different" for the main faces of two photographs. `gallery_path` may be NULL, or name a file that is not
- * there: then the threshold is the recognizer's. */
-bool door_verify(const recognizer *r, const char *gallery_path, const char *const photos[2], app_error *error);
-
-/* Measures distances between all pictures of these people (NULL: between the gallery's rows), prints false accepts and
- * false rejects over thresholds, and stores the largest threshold with at most this share of false accepts. Where there are
- * too few pairs to tell, the one with as many false accepts as false rejects. */
-bool door_calibrate(const recognizer *r, const char *gallery_path, const portraits *faces, double far, app_error *error);
+int door_enroll(const recognizer_program *program, int count, char **arguments);
+int door_list(const recognizer_program *program, int count, char **arguments);
+int door_remove(const recognizer_program *program, int count, char **arguments);
+int door_identify(const recognizer_program *program, int count, char **arguments);
+int door_verify(const recognizer_program *program, int count, char **arguments);
+int door_calibrate(const recognizer_program *program, int count, char **arguments);
 
 #endif

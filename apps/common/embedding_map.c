@@ -223,7 +223,8 @@ bool map_draw(image *out, const double *map, const map_pictures *what, const cha
     for (int i = 0; done && i < what->count; i++) {
         const double across = fmax(high[0] - low[0], DBL_MIN), down = fmax(high[1] - low[1], DBL_MIN);
         const box place = {MARGIN + (int)((map[2 * i] - low[0]) / across * (WIDTH - THUMB - 2 * MARGIN)),
-                           MARGIN + TITLE + (int)((high[1] - map[2 * i + 1]) / down * (HEIGHT - THUMB - TITLE - 2 * MARGIN)),
+                           MARGIN + TITLE +
+                               (int)((high[1] - map[2 * i + 1]) / down * (HEIGHT - THUMB - TITLE - 2 * MARGIN)),
                            THUMB, THUMB};
         if (is_covered(places, drawn, place)) continue;
         places[drawn++] = place;

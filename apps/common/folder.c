@@ -69,6 +69,12 @@ bool is_folder(const char *path)
     return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
 }
 
+bool is_missing(const char *path)
+{
+    struct stat there;
+    return stat(path, &there) != 0 && errno == ENOENT;
+}
+
 bool is_plain_file(const char *path)
 {
     struct stat about;

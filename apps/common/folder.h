@@ -29,6 +29,9 @@ bool folder_make(const char *path, app_error *error);
 bool is_folder(const char *path);
 bool is_plain_file(const char *path);
 
+/* Whether nothing is there, as far as can be told. */
+bool is_missing(const char *path);
+
 /* Whether two paths lead to one folder. */
 bool is_same_folder(const char *a, const char *b);
 

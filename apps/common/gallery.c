@@ -2,7 +2,6 @@
 
 #include "apps/common/bytes.h"
 #include "core/file_io.h"
-#include "core/parallel.h"
 #include "core/platform.h"
 
 #include <limits.h>
@@ -10,331 +9,338 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HEAD = 56, TAIL = 8, MAGIC = 8, LONGEST_NAME = 255, LONGEST_ROW = 65536 };
-static const char magic[] = "TSRGAL1\n";
-
-gallery gallery_new(uint64_t model)
-{
-    return (gallery){.model = model, .threshold = NAN, .far = NAN, .frr = NAN};
-}
+static const char magic[] = "TSRFACES";
+enum {
+    MAGIC_BYTES = 8,
+    HEAD_BYTES = 64,
+    ABOUT_BYTES = 12, /* of a row: person and photograph */
+    CRC_BYTES = 8,
+    VERSION = 1,
+    LONGEST_ROW = 65536,
+    LONGEST_NAME = 200
+};
 
 void gallery_free(gallery *g)
 {
-    for (int i = 0; i < g->count; i++) {
-        free(g->entries[i].name);
-        free(g->entries[i].source);
-    }
-    free(g->entries);
+    free(g->model);
+    name_list_free(&g->people);
+    name_list_free(&g->sources);
+    free(g->persons);
+    free(g->photos);
     free(g->rows);
     *g = (gallery){0};
 }
 
-/* ---- bytes to gallery -------------------------------------------------------------------------------------------- */
-
-static double number_at(const unsigned char *bytes)
+bool gallery_new(gallery *out, const gallery_model *model, app_error *error)
 {
-    const uint64_t bits = tsr_load_bits(bytes, 8);
+    *out = (gallery){.model = malloc(strlen(model->name) + 1), .length = model->length, .limit = {NAN, NAN, NAN}};
+    if (!out->model) return app_fail(error, "out of memory for a gallery");
+    strcpy(out->model, model->name);
+    return true;
+}
+
+/* Room for `count` rows. */
+static bool reserve(gallery *g, int count)
+{
+    if (count <= g->capacity) return true;
+    int *persons = realloc(g->persons, (size_t)count * sizeof *persons);
+    if (persons) g->persons = persons;
+    uint64_t *photos = realloc(g->photos, (size_t)count * sizeof *photos);
+    if (photos) g->photos = photos;
+    tsr_real *rows = realloc(g->rows, (size_t)count * (size_t)g->length * sizeof *rows);
+    if (rows) g->rows = rows;
+    if (persons && photos && rows) g->capacity = count;
+    return count <= g->capacity;
+}
+
+/* ---- people and rows --------------------------------------------------------------------------------------------- */
+
+int gallery_find(const gallery *g, const char *name)
+{
+    for (int i = 0; i < g->people.count; i++)
+        if (strcmp(g->people.names[i], name) == 0) return i;
+    return -1;
+}
+
+int gallery_rows_of(const gallery *g, int who)
+{
+    int rows = 0;
+    for (int i = 0; i < g->count; i++) rows += g->persons[i] == who;
+    return rows;
+}
+
+static bool has_controls(const char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7F) return true;
+    return false;
+}
+
+bool gallery_add(gallery *g, const gallery_row *row, int *replaced, app_error *error)
+{
+    int who = gallery_find(g, row->name), at = 0;
+    if (strlen(row->name) < 1 || strlen(row->name) > LONGEST_NAME || has_controls(row->name))
+        return app_fail(error, "\"%.80s\" is no name: it needs 1 to %d bytes and no control characters", row->name,
+                        LONGEST_NAME);
+    for (int i = 0; i < g->length; i++)
+        if (!isfinite(row->values[i])) return app_fail(error, "%s: the model makes no numbers of it", row->source);
+    while (at < g->count && (g->persons[at] != who || g->photos[at] != row->photo)) at++;
+    const bool known = at < g->count;
+    if (known) ++*replaced;
+    else {
+        if ((g->count == g->capacity && (g->count > INT_MAX / 4 || !reserve(g, 2 * g->count + 8))) ||
+            !name_list_add(&g->sources, tsr_printable(row->source, LONGEST_NAME).text) ||
+            (who < 0 && !name_list_add(&g->people, row->name)))
+            return app_fail(error, "out of memory for %d faces", g->count);
+        g->persons[at] = who < 0 ? g->people.count - 1 : who;
+        g->photos[at] = row->photo;
+        g->count++;
+    }
+    memcpy(g->rows + (size_t)at * (size_t)g->length, row->values, (size_t)g->length * sizeof *g->rows);
+    return true;
+}
+
+static void drop_name(name_list *list, int i)
+{
+    free(list->names[i]);
+    list->names[i] = NULL;
+}
+
+/* Closes the gaps. */
+static void close_up(name_list *list)
+{
+    int kept = 0;
+    for (int i = 0; i < list->count; i++)
+        if (list->names[i]) list->names[kept++] = list->names[i];
+    list->count = kept;
+}
+
+void gallery_remove(gallery *g, int who)
+{
+    const size_t length = (size_t)g->length;
+    int kept = 0;
+    for (int i = 0; i < g->count; i++) {
+        if (g->persons[i] == who) {
+            drop_name(&g->sources, i);
+            continue;
+        }
+        g->persons[kept] = g->persons[i] - (g->persons[i] > who);
+        g->photos[kept] = g->photos[i];
+        memmove(g->rows + (size_t)kept * length, g->rows + (size_t)i * length, length * sizeof *g->rows);
+        kept++;
+    }
+    g->count = kept;
+    drop_name(&g->people, who);
+    close_up(&g->people);
+    close_up(&g->sources);
+}
+
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
+
+typedef struct head {
+    int value_bytes;
+    int64_t length, people, rows, text_bytes;
+    gallery_limit limit;
+} head;
+
+static double load_double(const unsigned char *from)
+{
+    const uint64_t bits = tsr_load_bits(from, 8);
     double value;
     memcpy(&value, &bits, sizeof value);
     return value;
 }
 
-static float float_at(const unsigned char *bytes)
+/* Whether it can be, and the file has as many bytes as it says. */
+static bool read_head(head *h, tsr_reader *reader)
 {
-    const uint32_t bits = (uint32_t)tsr_load_bits(bytes, 4);
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
+    unsigned char bytes[HEAD_BYTES];
+    if (reader->size < HEAD_BYTES + CRC_BYTES) return TSR_FILE_FAIL(reader, "is no gallery, or cut off");
+    if (!tsr_reader_bytes(reader, bytes, sizeof bytes)) return false;
+    if (memcmp(bytes, magic, MAGIC_BYTES) != 0) return TSR_FILE_FAIL(reader, "is no gallery");
+    const unsigned version = (unsigned)tsr_load_bits(bytes + 8, 4);
+    if (version != VERSION) return TSR_FILE_FAIL(reader, "has version %u; known is %d", version, VERSION);
+    const uint64_t rows = tsr_load_bits(bytes + 24, 8), texts = tsr_load_bits(bytes + 32, 8);
+    *h = (head){(int)tsr_load_bits(bytes + 12, 1), (int64_t)tsr_load_bits(bytes + 16, 4),
+                (int64_t)tsr_load_bits(bytes + 20, 4), (int64_t)rows, (int64_t)texts,
+                {load_double(bytes + 40), load_double(bytes + 48), load_double(bytes + 56)}};
+    if (tsr_load_bits(bytes + 12, 4) != 4 && tsr_load_bits(bytes + 12, 4) != 8)
+        return TSR_FILE_FAIL(reader, "is damaged: its values have neither 4 nor 8 bytes");
+    if (h->length < 1 || h->length > LONGEST_ROW || h->people > INT_MAX || rows >= INT_MAX ||
+        texts > (uint64_t)reader->size)
+        return TSR_FILE_FAIL(reader, "is damaged: its sizes cannot be");
+    const int64_t size = HEAD_BYTES + h->text_bytes + h->rows * (ABOUT_BYTES + h->length * h->value_bytes) + CRC_BYTES;
+    if (size != reader->size)
+        return TSR_FILE_FAIL(reader, "is damaged or cut off: it has %lld bytes, not %lld", (long long)reader->size,
+                             (long long)size);
+    return true;
 }
 
-static uint64_t checksum(const unsigned char *bytes, size_t count)
+/* Takes the texts apart; false where there are not so many, or no memory. */
+static bool split_texts(gallery *g, const head *h, const char *text)
 {
+    const char *const end = text + h->text_bytes;
+    if (h->text_bytes < 1 || end[-1] != '\0') return false;
+    for (int64_t i = 0; i <= h->people + h->rows; i++, text += strlen(text) + 1) {
+        if (text == end || has_controls(text) || (i > 0 && i <= h->people && !*text)) return false;
+        if (i == 0) {
+            g->model = malloc(strlen(text) + 1);
+            if (!g->model) return false;
+            strcpy(g->model, text);
+        } else if (!name_list_add(i <= h->people ? &g->people : &g->sources, text)) return false;
+    }
+    return text == end;
+}
+
+static bool read_texts(gallery *g, const head *h, tsr_reader *reader)
+{
+    char *texts = malloc((size_t)h->text_bytes + 1);
+    if (!texts) return TSR_FILE_FAIL(reader, "out of memory for its names");
+    texts[h->text_bytes] = '\0';
+    const bool done = tsr_reader_bytes(reader, texts, (size_t)h->text_bytes) &&
+                      (split_texts(g, h, texts) || TSR_FILE_FAIL(reader, "is damaged in its names"));
+    free(texts);
+    return done;
+}
+
+static bool read_rows(gallery *g, const head *h, tsr_reader *reader)
+{
+    unsigned char bytes[8];
+    if (!reserve(g, (int)h->rows)) return TSR_FILE_FAIL(reader, "out of memory for %d faces", (int)h->rows);
+    for (int i = 0; i < h->rows; i++) {
+        if (!tsr_reader_bytes(reader, bytes, 4)) return false;
+        const uint64_t who = tsr_load_bits(bytes, 4);
+        if (who >= (uint64_t)h->people) return TSR_FILE_FAIL(reader, "is damaged: a face of nobody");
+        g->persons[i] = (int)who;
+    }
+    for (int i = 0; i < h->rows; i++) {
+        if (!tsr_reader_bytes(reader, bytes, 8)) return false;
+        g->photos[i] = tsr_load_bits(bytes, 8);
+    }
+    g->count = (int)h->rows;
+    return tsr_reader_values(reader, g->rows, h->rows * h->length, (tsr_number){'f', h->value_bytes, false});
+}
+
+static bool read_all(gallery *g, tsr_reader *reader)
+{
+    head h = {0};
     tsr_crc64 crc;
+    unsigned char stored[CRC_BYTES];
     tsr_crc64_begin(&crc);
-    tsr_crc64_add(&crc, bytes, count);
-    return tsr_crc64_value(&crc);
+    reader->checksum = &crc;
+    if (!read_head(&h, reader)) return false;
+    g->length = (int)h.length;
+    g->limit = h.limit;
+    if (!read_texts(g, &h, reader) || !read_rows(g, &h, reader)) return false;
+    reader->checksum = NULL;
+    return tsr_reader_bytes(reader, stored, sizeof stored) &&
+           (bytes_checksum_holds(tsr_crc64_value(&crc), tsr_load_bits(stored, CRC_BYTES)) ||
+            TSR_FILE_FAIL(reader, "is damaged: its checksum does not agree"));
 }
 
-static bool make_room(gallery *g, int rows)
+/* What stuck to the context becomes the program's error; later calls may go on. */
+static bool take_error(tsr_context *ctx, app_error *error)
 {
-    const size_t size = (size_t)rows + 1;
-    if (size > SIZE_MAX / sizeof *g->entries || size > SIZE_MAX / sizeof *g->rows / (size_t)(g->length + 1)) return false;
-    gallery_entry *entries = realloc(g->entries, size * sizeof *entries);
-    if (entries) g->entries = entries;
-    float *numbers = realloc(g->rows, size * (size_t)g->length * sizeof *numbers + 1);
-    if (numbers) g->rows = numbers;
-    if (entries && numbers) g->room = rows;
-    return entries && numbers;
+    app_fail(error, "%s", tsr_error(ctx));
+    tsr_clear_error(ctx);
+    return false;
 }
 
-/* FNV-1a of both texts. */
-static uint32_t hash_of(const char *name, const char *source)
+bool gallery_read(gallery *out, tsr_context *ctx, const char *path, const gallery_model *model, app_error *error)
 {
-    uint32_t hash = 2166136261u;
-    for (const char *c = name; *c; c++) hash = (hash ^ (unsigned char)*c) * 16777619u;
-    for (const char *c = source; *c; c++) hash = (hash ^ (unsigned char)*c) * 16777619u;
-    return hash;
-}
-
-/* A copy of the text at *at, which it moves on; NULL where it does not end, or without memory. */
-static char *take_text(const unsigned char **at, const unsigned char *end)
-{
-    const unsigned char *zero = memchr(*at, 0, (size_t)(end - *at));
-    char *copy = zero && zero - *at <= LONGEST_NAME ? malloc((size_t)(zero - *at) + 1) : NULL;
-    if (!copy) return NULL;
-    memcpy(copy, *at, (size_t)(zero - *at) + 1);
-    *at = zero + 1;
-    return copy;
-}
-
-static bool take_entries(gallery *g, const unsigned char *at, const unsigned char *end, int rows, app_error *error)
-{
-    for (; g->count < rows; g->count++) {
-        gallery_entry *entry = &g->entries[g->count];
-        *entry = (gallery_entry){.name = take_text(&at, end)};
-        entry->source = entry->name ? take_text(&at, end) : NULL;
-        if (!entry->source) free(entry->name);
-        if (!entry->source) return app_fail(error, "is damaged: the name of row %d is broken", g->count + 1);
-        entry->hash = hash_of(entry->name, entry->source);
-    }
-    return at == end || app_fail(error, "is damaged: there are more names than rows");
-}
-
-bool gallery_decode(gallery *out, const unsigned char *bytes, size_t count, app_error *error)
-{
-    if (count < HEAD + TAIL || memcmp(bytes, magic, MAGIC) != 0) return app_fail(error, "is no gallery");
-    if (checksum(bytes, count - TAIL) != tsr_load_bits(bytes + count - TAIL, 8))
-        return app_fail(error, "is damaged: its checksum does not fit");
-    const uint64_t length = tsr_load_bits(bytes + 40, 4), rows = tsr_load_bits(bytes + 44, 4);
-    const uint64_t names = tsr_load_bits(bytes + 48, 8), rest = count - HEAD - TAIL;
-    if (length > LONGEST_ROW || rows > INT_MAX / 2 || names > rest || rest - names != 4 * length * rows)
-        return app_fail(error, "is damaged: %llu rows of %llu numbers do not fill it", (unsigned long long)rows,
-                        (unsigned long long)length);
-    *out = gallery_new(tsr_load_bits(bytes + 8, 8));
-    out->threshold = number_at(bytes + 16);
-    out->far = number_at(bytes + 24);
-    out->frr = number_at(bytes + 32);
-    out->length = (int)length;
-    const unsigned char *values = bytes + HEAD + names;
-    bool done = make_room(out, (int)rows) || app_fail(error, "has more rows than there is memory for");
-    done = done && take_entries(out, bytes + HEAD, values, (int)rows, error);
-    for (uint64_t i = 0; done && i < length * rows; i++) {
-        out->rows[i] = float_at(values + 4 * i);
-        if (!isfinite(out->rows[i])) done = app_fail(error, "is damaged: a number is not finite");
-    }
+    tsr_reader reader;
+    *out = (gallery){0};
+    bool done = tsr_reader_open(&reader, ctx, path) && read_all(out, &reader);
+    tsr_reader_close(&reader);
+    if (!done) take_error(ctx, error);
+    if (done && model && (strcmp(out->model, model->name) != 0 || out->length != model->length))
+        done = app_fail(error, "%s: holds faces as \"%.100s\" sees them, and this model is \"%.100s\"", path,
+                        out->model, model->name);
     if (!done) gallery_free(out);
     return done;
 }
 
-bool gallery_read(gallery *out, const char *path, app_error *error)
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
+
+static size_t text_bytes(const name_list *list)
 {
-    size_t count;
-    app_error problem = {""};
-    unsigned char *bytes;
-    if (!bytes_read(&bytes, &count, path, SIZE_MAX / 2, error)) return false;
-    const bool done = gallery_decode(out, bytes, count, &problem);
-    free(bytes);
-    return done || app_fail(error, "%s: %s", path, problem.text);
+    size_t bytes = 0;
+    for (int i = 0; i < list->count; i++) bytes += strlen(list->names[i]) + 1;
+    return bytes;
 }
 
-/* ---- gallery to file --------------------------------------------------------------------------------------------- */
+static void write_texts(tsr_writer *writer, const name_list *list)
+{
+    for (int i = 0; i < list->count; i++) tsr_writer_bytes(writer, list->names[i], strlen(list->names[i]) + 1);
+}
 
-static void put_number(unsigned char *to, double value)
+static void write_number(tsr_writer *writer, uint64_t value, int bytes)
+{
+    unsigned char number[8];
+    tsr_store_bits(number, value, bytes);
+    tsr_writer_bytes(writer, number, (size_t)bytes);
+}
+
+static void write_double(tsr_writer *writer, double value)
 {
     uint64_t bits;
     memcpy(&bits, &value, sizeof bits);
-    tsr_store_bits(to, bits, 8);
+    write_number(writer, bits, 8);
 }
 
-static bool write_rows(tsr_writer *w, const gallery *g)
+static bool write_gallery(const gallery *g, tsr_context *ctx, const char *path)
 {
-    unsigned char bytes[4 * 256];
-    const size_t all = (size_t)g->count * (size_t)g->length;
-    for (size_t first = 0; first < all; first += 256) {
-        const size_t some = all - first < 256 ? all - first : 256;
-        for (size_t i = 0; i < some; i++) {
-            uint32_t bits;
-            memcpy(&bits, &g->rows[first + i], sizeof bits);
-            tsr_store_bits(bytes + 4 * i, bits, 4);
-        }
-        if (!tsr_writer_bytes(w, bytes, 4 * some)) return false;
-    }
-    return true;
-}
-
-static bool write_gallery(const gallery *g, const char *path, app_error *error)
-{
-    tsr_writer w;
     tsr_crc64 crc;
-    unsigned char head[HEAD], tail[TAIL];
-    uint64_t names = 0;
-    for (int i = 0; i < g->count; i++) names += strlen(g->entries[i].name) + strlen(g->entries[i].source) + 2;
-    memcpy(head, magic, MAGIC);
-    tsr_store_bits(head + 8, g->model, 8);
-    put_number(head + 16, g->threshold);
-    put_number(head + 24, g->far);
-    put_number(head + 32, g->frr);
-    tsr_store_bits(head + 40, (uint64_t)g->length, 4);
-    tsr_store_bits(head + 44, (uint64_t)g->count, 4);
-    tsr_store_bits(head + 48, names, 8);
-    tsr_context *ctx = tsr_open(NULL);
+    tsr_writer writer;
     tsr_crc64_begin(&crc);
-    if (tsr_writer_open(&w, ctx, path)) {
-        w.checksum = &crc;
-        tsr_writer_bytes(&w, head, HEAD);
-        for (int i = 0; i < g->count; i++) {
-            tsr_writer_bytes(&w, g->entries[i].name, strlen(g->entries[i].name) + 1);
-            tsr_writer_bytes(&w, g->entries[i].source, strlen(g->entries[i].source) + 1);
-        }
-        write_rows(&w, g);
-        w.checksum = NULL;
-        tsr_store_bits(tail, tsr_crc64_value(&crc), 8);
-        tsr_writer_bytes(&w, tail, TAIL);
-        tsr_writer_finish(&w);
+    tsr_writer_open(&writer, ctx, path);
+    writer.checksum = &crc;
+    tsr_writer_bytes(&writer, magic, MAGIC_BYTES);
+    write_number(&writer, VERSION, 4);
+    write_number(&writer, sizeof *g->rows, 4);
+    write_number(&writer, (uint64_t)g->length, 4);
+    write_number(&writer, (uint64_t)g->people.count, 4);
+    write_number(&writer, (uint64_t)g->count, 8);
+    write_number(&writer, strlen(g->model) + 1 + text_bytes(&g->people) + text_bytes(&g->sources), 8);
+    write_double(&writer, g->limit.threshold);
+    write_double(&writer, g->limit.far);
+    write_double(&writer, g->limit.frr);
+    tsr_writer_bytes(&writer, g->model, strlen(g->model) + 1);
+    write_texts(&writer, &g->people);
+    write_texts(&writer, &g->sources);
+    for (int i = 0; i < g->count; i++) write_number(&writer, (uint64_t)g->persons[i], 4);
+    for (int i = 0; i < g->count; i++) write_number(&writer, g->photos[i], 8);
+    tsr_writer_values(&writer, g->rows, (int64_t)g->count * g->length);
+    writer.checksum = NULL;
+    write_number(&writer, tsr_crc64_value(&crc), CRC_BYTES);
+    return tsr_writer_finish(&writer);
+}
+
+static bool make_folder_of(const char *path, app_error *error)
+{
+    char folder[1024];
+    const char *slash = strrchr(path, '/');
+    if (!slash || slash == path) return true;
+    snprintf(folder, sizeof folder, "%.*s", (int)(slash - path), path);
+    return folder_make(folder, error);
+}
+
+bool gallery_update(tsr_context *ctx, const char *path, const gallery_model *model, gallery_task task,
+                    app_error *error)
+{
+    char lock_path[1024];
+    gallery g;
+    if ((size_t)snprintf(lock_path, sizeof lock_path, "%s.lock", path) >= sizeof lock_path)
+        return app_fail(error, "%.80s...: the name is too long", path);
+    if (!model && is_missing(path)) return app_fail(error, "%s: there is no gallery", path);
+    if (!make_folder_of(path, error)) return false;
+    const intptr_t lock = tsr_platform_lock(lock_path);
+    if (lock < 0) return app_fail(error, "%s: cannot be locked", lock_path);
+    bool done = model && is_missing(path) ? gallery_new(&g, model, error) : gallery_read(&g, ctx, path, model, error);
+    if (done) {
+        done = task.change(&g, task.user, error) && (write_gallery(&g, ctx, path) || take_error(ctx, error));
+        gallery_free(&g);
     }
-    if (tsr_error(ctx)) app_fail(error, "%s", tsr_error(ctx));
-    tsr_close(ctx);
-    return error->text[0] == '\0';
-}
-
-/* ---- changing ---------------------------------------------------------------------------------------------------- */
-
-bool gallery_check(const gallery *g, const char *path, uint64_t model, app_error *error)
-{
-    return g->model == model ||
-           app_fail(error, "%s: was made by another model (%016llx, this one is %016llx): enroll anew, into another --gallery",
-                    path, (unsigned long long)g->model, (unsigned long long)model);
-}
-
-static bool exists(const char *path)
-{
-    FILE *file = fopen(path, "rb");
-    if (file) fclose(file);
-    return file != NULL;
-}
-
-bool gallery_change(const char *path, uint64_t model, bool create, gallery_changer change, void *user, app_error *error)
-{
-    char lock[1100];
-    if ((size_t)snprintf(lock, sizeof lock, "%s.lock", path) >= sizeof lock)
-        return app_fail(error, "%.60s...: the name is too long", path);
-    FILE *held = fopen(lock, "ab");
-    if (!held) return app_fail(error, "%s: cannot be written", lock);
-    gallery g = gallery_new(model);
-    bool done = tsr_platform_lock(held) || app_fail(error, "%s: cannot be locked", lock);
-    if (done && (!create || exists(path))) done = gallery_read(&g, path, error) && (model == 0 || gallery_check(&g, path, model, error));
-    done = done && change(&g, user, error) && write_gallery(&g, path, error);
-    gallery_free(&g);
-    fclose(held);
+    tsr_platform_unlock(lock);
     return done;
-}
-
-static bool is_entry(const gallery_entry *entry, uint32_t hash, const char *name, const char *source)
-{
-    return entry->hash == hash && strcmp(entry->name, name) == 0 && strcmp(entry->source, source) == 0;
-}
-
-static char *copy_text(const char *text)
-{
-    char *copy = malloc(strlen(text) + 1);
-    return copy ? strcpy(copy, text) : NULL;
-}
-
-bool gallery_add(gallery *g, const char *name, const char *source, const tsr_real *row, int length, app_error *error)
-{
-    int at = 0;
-    if (!*name || strlen(name) > LONGEST_NAME || strlen(source) > LONGEST_NAME)
-        return app_fail(error, "a name has 1 to %d bytes, not %zu", (int)LONGEST_NAME, strlen(name));
-    if (g->count == 0) g->length = length;
-    if (g->length != length) return app_fail(error, "the gallery has rows of %d numbers, not %d", g->length, length);
-    const uint32_t hash = hash_of(name, source);
-    while (at < g->count && !is_entry(&g->entries[at], hash, name, source)) at++;
-    if (at == g->count) {
-        const gallery_entry entry = {copy_text(name), copy_text(source), hash};
-        const bool room = entry.name && entry.source && (g->count < g->room || make_room(g, 2 * g->count + 16));
-        if (!room) {
-            free(entry.name);
-            free(entry.source);
-            return app_fail(error, "out of memory for %d rows", g->count + 1);
-        }
-        g->entries[g->count++] = entry;
-    }
-    for (int i = 0; i < length; i++) g->rows[(ptrdiff_t)at * length + i] = (float)row[i];
-    return true;
-}
-
-int gallery_remove(gallery *g, const char *name)
-{
-    int kept = 0;
-    const int before = g->count;
-    for (int i = 0; i < before; i++) {
-        if (strcmp(g->entries[i].name, name) == 0) {
-            free(g->entries[i].name);
-            free(g->entries[i].source);
-            continue;
-        }
-        g->entries[kept] = g->entries[i];
-        memmove(g->rows + (ptrdiff_t)kept * g->length, g->rows + (ptrdiff_t)i * g->length,
-                (size_t)g->length * sizeof *g->rows);
-        kept++;
-    }
-    g->count = kept;
-    return before - kept;
-}
-
-/* ---- scanning ---------------------------------------------------------------------------------------------------- */
-
-typedef struct scan_job {
-    const gallery *g;
-    const float *row;         /* squared distances where `distance` is NULL */
-    row_distance distance;
-    double *out;
-} scan_job;
-
-/* |a - b|^2 in lanes, which compilers do at once; their order is fixed. */
-static double squared(const float *a, const float *b, int length)
-{
-    enum { LANES = 16 };
-    float sums[LANES] = {0};
-    int i = 0;
-    for (; i + LANES <= length; i += LANES)
-        for (int k = 0; k < LANES; k++) sums[k] += (a[i + k] - b[i + k]) * (a[i + k] - b[i + k]);
-    for (; i < length; i++) sums[0] += (a[i] - b[i]) * (a[i] - b[i]);
-    double sum = 0;
-    for (int k = 0; k < LANES; k++) sum += (double)sums[k];
-    return sum;
-}
-
-static void scan(void *user, int64_t begin, int64_t end)
-{
-    const scan_job *job = user;
-    const int length = job->g->length;
-    for (int64_t i = begin; i < end; i++) {
-        const float *row = job->g->rows + i * length;
-        job->out[i] = job->distance ? job->distance(job->row, row, length) : squared(job->row, row, length);
-    }
-}
-
-int gallery_nearest(const gallery *g, tsr_context *ctx, const tsr_real *row, row_distance distance, gallery_match *out,
-                    int most)
-{
-    double *distances = malloc(((size_t)g->count + 1) * sizeof *distances);
-    float *query = malloc(((size_t)g->length + 1) * sizeof *query);
-    int found = distances && query ? 0 : -1;
-    for (int i = 0; query && i < g->length; i++) query[i] = (float)row[i];
-    scan_job job = {.g = g, .row = query, .distance = distance, .out = distances};
-    if (found == 0) tsr_parallel(ctx, g->count, 4096, scan, &job);
-    for (; found >= 0 && found < most; found++) {
-        gallery_match best = {-1, INFINITY};
-        for (int i = 0; i < g->count; i++) {
-            bool named = !(distances[i] < best.distance);
-            for (int k = 0; k < found && !named; k++) named = strcmp(g->entries[i].name, g->entries[out[k].row].name) == 0;
-            if (!named) best = (gallery_match){i, distances[i]};
-        }
-        if (best.row < 0) break;
-        out[found] = best;
-    }
-    free(distances);
-    free(query);
-    return found;
 }

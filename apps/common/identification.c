@@ -10,7 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK = 64 /* pictures compared with everybody at a time */, STRANGERS_PER_ALARM = 100 };
+enum {
+    BLOCK = 64 /* pictures compared with everybody at a time */,
+    STRANGERS_PER_ALARM = 100,
+    LEAST_DRAWS = 50,
+    MOST_DRAWS = 1000
+};
 
 /* ---- who is who -------------------------------------------------------------------------------------------------- */
 
@@ -33,9 +38,11 @@ static bool roster_make(roster *r, const pictures *set, app_error *error)
     for (int i = 0; i < set->count; i++)
         if (set->labels[i] >= labels) labels = set->labels[i] + 1;
     int *numbers = calloc((size_t)labels + 1, sizeof *numbers); /* of each label, from 1; 0: not yet seen */
-    *r = (roster){.pictures = set->count, .who = malloc(((size_t)set->count + 1) * sizeof(int)),
-                  .first = malloc(((size_t)labels + 1) * sizeof(int)), .count = calloc((size_t)labels + 1, sizeof(int))};
-    const bool done = (numbers && r->who && r->first && r->count) || app_fail(error, "out of memory for %d people", labels);
+    *r = (roster){.pictures = set->count, .who = malloc(((size_t)set->count + 1) * sizeof *r->who),
+                  .first = malloc(((size_t)labels + 1) * sizeof *r->first),
+                  .count = calloc((size_t)labels + 1, sizeof *r->count)};
+    const bool done = (numbers && r->who && r->first && r->count) ||
+                      app_fail(error, "out of memory for %d people", labels);
     for (int i = 0; done && i < set->count; i++) {
         int *p = &numbers[set->labels[i]];
         if (*p == 0) {
@@ -66,11 +73,13 @@ static void gallery_free(gallery *g)
     free(g->nearest);
 }
 
-/* Galleries are cut out of one random order of all people after the other, the same orders for every size. */
+/* Galleries are cut out of one random order of all people after the other, the same orders for every size: whole
+ * ones, so that all people are enrolled equally often (but for the rest of an order), or of very many people a part
+ * of one. */
 static bool gallery_make(gallery *g, const roster *r, int size, app_error *error)
 {
-    const int wished = 2000 / size, per_order = r->people / size;
-    const int draws = size == r->people ? 1 : wished > 100 ? 100 : wished < 20 ? 20 : wished;
+    const int per_order = r->people / size, whole = (LEAST_DRAWS + per_order - 1) / per_order * per_order;
+    const int draws = size == r->people ? 1 : whole < MOST_DRAWS ? whole : MOST_DRAWS;
     int64_t *order = malloc((size_t)r->people * sizeof *order), strangers = 0;
     *g = (gallery){.size = size, .draws = draws, .members = malloc((size_t)draws * (size_t)size * sizeof(int)),
                    .hits = calloc((size_t)r->pictures, sizeof(int)), .bound = INFINITY};
@@ -280,25 +289,14 @@ bool identification_measure(identification *out, const features *f, double thres
 
 /* ---- for people -------------------------------------------------------------------------------------------------- */
 
-typedef struct figure {
-    char text[16];
-} figure;
-
-static figure figure_of(double value)
-{
-    figure f = {"-"};
-    if (!isnan(value)) snprintf(f.text, sizeof f.text, "%.4f", value);
-    return f;
-}
-
 void identification_print(const identification *all)
 {
     for (int k = 0; k < all->count; k++) {
         const identification_row *r = &all->rows[k];
-        printf("identification: gallery=%d draws=%d rank1=%s rank1_expected=%s dir_1e-2=%s alarms=%s alarms_expected=%s "
-               "probes=%lld strangers=%lld\n",
-               r->gallery, r->draws, figure_of(r->rank1).text, figure_of(r->rank1_expected).text,
-               figure_of(r->dir).text, figure_of(r->alarms).text, figure_of(r->alarms_expected).text,
+        printf("identification: gallery=%d draws=%d rank1=%s rank1_expected=%s dir_1e-2=%s alarms=%s "
+               "alarms_expected=%s probes=%lld strangers=%lld\n",
+               r->gallery, r->draws, figure_of(r->rank1, 4).text, figure_of(r->rank1_expected, 4).text,
+               figure_of(r->dir, 4).text, figure_of(r->alarms, 4).text, figure_of(r->alarms_expected, 4).text,
                (long long)r->probes, (long long)r->strangers);
     }
 }

@@ -1,7 +1,8 @@
-/* 1:K identification: who of K enrolled people is this, if any? Everybody's first picture is the one that enrols. Probes
- * are the other pictures of those enrolled, who should be named (closed set), and all pictures of everybody else, the
- * strangers, who should be refused (open set; Phillips, Grother and Micheals, "Evaluation methods in face recognition",
- * 2005). All figures are exact counts over the draws of a row: who is enrolled is drawn, the same in every run. */
+/* 1:K identification: who of K enrolled people is this, if any? Everybody's first picture is the one that enrols.
+ * Probes are the other pictures of those enrolled, who should be named (closed set), and all pictures of everybody
+ * else, the strangers, who should be refused (open set; Phillips, Grother and Micheals, "Evaluation methods in face
+ * recognition", 2005). All figures are exact counts over the draws of a row: who is enrolled is drawn, the same in
+ * every run. */
 #ifndef TESSERA_APPS_IDENTIFICATION_H
 #define TESSERA_APPS_IDENTIFICATION_H
 
@@ -25,7 +26,7 @@ enum { IDENTIFICATION_ROWS = 32 };
 typedef struct identification {
     int people, pictures;
     double threshold; /* of 1:1, which was given, */
-    double far;       /* and e, the share of the comparisons of different people, a picture and a first one, within it */
+    double far;       /* and e, the share within it of the comparisons of different people, a picture and a first one */
     int count;        /* 0: fewer than 3 people have two pictures, nothing was measured */
     identification_row rows[IDENTIFICATION_ROWS]; /* K = 1, 2, 5, 10, 20, 50, ... and all people */
 } identification;

@@ -32,12 +32,16 @@ static int between(int least, int value, int most)
 
 bool picture_square(image *out, const image *in, picture_part part, int size, int channels, app_error *error)
 {
+    if (part.whole) {
+        image squeezed = {0};
+        return image_resize(&squeezed, in, size, size, IMAGE_AREA, error) && recolour(out, &squeezed, channels, error);
+    }
     const int shorter = in->width < in->height ? in->width : in->height;
     const int side = part.size > 0 ? between(1, (int)(part.size * shorter + 0.5), shorter) : shorter;
     const int lower = (int)floor(part.down * shorter + 0.5), middle = (in->height - side) / 2;
     image square = {0}, resized = {0};
-    const bool done = image_crop(&square, in, (in->width - side) / 2, between(0, middle + lower, in->height - side), side,
-                                 side, error) &&
+    const bool done = image_crop(&square, in, (in->width - side) / 2, between(0, middle + lower, in->height - side),
+                                 side, side, error) &&
                       image_resize(&resized, &square, size, size, IMAGE_AREA, error);
     image_free(&square);
     return done && recolour(out, &resized, channels, error);

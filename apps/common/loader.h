@@ -50,10 +50,11 @@ bool pictures_inputs(const pictures *set, const int *numbers, int count, variati
 /* Bytes of a picture. */
 size_t picture_bytes(const pictures *set);
 
-/* A square in the middle of a picture. */
+/* What is taken of a picture: a square in its middle. */
 typedef struct picture_part {
     double size; /* in shorter sides of the picture; 0: all of it */
     double down; /* how much lower than the picture's middle its own is, in the same; it stays inside the picture */
+    bool whole;  /* instead, all of an oblong picture, squeezed into the square */
 } picture_part;
 
 /* Where picture_decode finds pictures, and what it takes of each. */

@@ -189,7 +189,7 @@ static bool take_picture(const people *set, pairs *out, const char *name, int nu
     *picture = find_picture(set, name, number);
     if (*picture >= 0) return true;
     app_fail(&label, "%.200s %d", name, number);
-    return name_list_add(&out->lacking, label.text) || app_fail(error, "out of memory for the names of missing pictures");
+    return name_list_add(&out->lacking, label.text) || app_fail(error, "out of memory for names of missing pictures");
 }
 
 static void drop_repeats(name_list *list)

@@ -5,11 +5,10 @@
 static bool cut_whole(photo_faces *out, const photo_cutter *how, const image *whole, const char *path, app_error *error)
 {
     photo_face *face = &out->items[0];
-    const picture_part part = how->align == PHOTO_CROP ? how->part : (picture_part){0, 0};
     out->count = 1;
     face->box = (face_box){0, 0, whole->width, whole->height, 1};
     if (how->align != PHOTO_LANDMARKS)
-        return picture_square(&face->picture, whole, part, how->size, how->channels, error);
+        return picture_square(&face->picture, whole, how->part, how->size, how->channels, error);
     const landmarks *marks = landmarks_of(how->faces, path);
     if (!marks) return app_fail(error, "no face is given in it");
     return picture_aligned(&face->picture, whole, marks, how->size, how->channels, error);

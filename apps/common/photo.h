@@ -6,8 +6,8 @@
 #include "apps/common/loader.h"
 
 typedef enum photo_align {
-    PHOTO_NONE,      /* the middle square of the whole picture, one face */
-    PHOTO_CROP,      /* a part of that, one face */
+    PHOTO_NONE,      /* the whole picture, one face */
+    PHOTO_CROP,      /* the middle square of it, or a part of that, one face */
     PHOTO_LANDMARKS, /* aligned by given landmarks, one face */
     PHOTO_AUTO       /* every face that is found, aligned by its landmarks */
 } photo_align;
@@ -15,7 +15,7 @@ typedef enum photo_align {
 typedef struct photo_cutter {
     photo_align align;
     int size, channels;         /* of what is cut out */
-    picture_part part;          /* PHOTO_CROP */
+    picture_part part;          /* PHOTO_NONE, PHOTO_CROP */
     const landmark_list *faces; /* PHOTO_LANDMARKS */
     face_finder finder;         /* PHOTO_AUTO */
 } photo_cutter;

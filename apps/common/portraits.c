@@ -36,7 +36,7 @@ photo_align portraits_align(const portraits_request *r, bool *said)
     *said = r->align || r->landmarks || r->part.size > 0;
     for (int i = 0; r->align && i < 4; i++)
         if (strcmp(r->align, names[i]) == 0) return (photo_align)i;
-    return r->landmarks ? PHOTO_LANDMARKS : r->part.size > 0 ? PHOTO_CROP : PHOTO_NONE;
+    return r->landmarks ? PHOTO_LANDMARKS : PHOTO_CROP;
 }
 
 static bool net_path(char *path, size_t bytes, const char *given, const char *folder, const char *name, app_error *error)
@@ -132,8 +132,8 @@ void portraits_options(option out[PORTRAITS_OPTIONS], portraits_request *r)
          "N", 0, 1e6, NULL},
         {"skip-people", OPTION_INT, &r->who.skip, "leave out the first N people in name order", "N", 0, 1e6, NULL},
         {"pictures", OPTION_INT, &r->per_person, "pictures of each built-in person", "N", 2, 1000, NULL},
-        {"align", OPTION_TEXT, &r->align, "find faces and align them by landmarks, or by given ones, or take a part of the "
-         "middle, or all; without it as the model was trained", "HOW", 0, 0, "auto|landmarks|crop|none"},
+        {"align", OPTION_TEXT, &r->align, "find faces and align them by landmarks, or by given ones, or take the "
+         "middle square or a part of it, or all of each picture, squeezed into a square; without it as the model was trained", "HOW", 0, 0, "auto|landmarks|crop|none"},
         {"landmarks", OPTION_TEXT, &r->landmarks,
          "align faces by lines of a picture and x y of both eyes, or of eyes, nose and corners of the mouth", "FILE", 0,
          0, NULL},

@@ -41,8 +41,8 @@ void portraits_close(portraits *p);
 enum { PORTRAITS_OPTIONS = 13, PORTRAITS_FIRST_PHOTO_OPTION = 5, PORTRAITS_PHOTO_OPTIONS = 6 /* about cutting out */ };
 void portraits_options(option out[PORTRAITS_OPTIONS], portraits_request *request);
 
-/* How faces are cut out, as it was asked for: `align`; or landmarks where there is a file of them; or a crop where there is
- * a part; else PHOTO_NONE, and *said is false. */
+/* How faces are cut out, as it was asked for: `align`; or landmarks where there is a file of them; else a crop. *said: by
+ * any of these or a part. */
 photo_align portraits_align(const portraits_request *request, bool *said);
 
 /* Fills in what portraits and single photographs are cut by; the nets are loaded for PHOTO_AUTO. Fails with a line that

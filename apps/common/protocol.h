@@ -1,5 +1,5 @@
-/* The verification protocol that every face program reports by: contenders, each a distance between two pictures, measured
- * on the same pairs. */
+/* What every face program reports by: contenders, each a distance between two pictures, measured on the same pairs
+ * (verification) and by who of K people it is (identification). */
 #ifndef TESSERA_APPS_PROTOCOL_H
 #define TESSERA_APPS_PROTOCOL_H
 
@@ -21,8 +21,8 @@ bool contender_measure(contender *c, const pairs *list, app_error *error);
 /* Gives all back, what it compares too. */
 void contender_free(contender *c);
 
-/* "NAME: accuracy=... pairs=... rank1=...", a line on stdout. The rank-1 is that among all people, and left off where it
- * was not measured. */
+/* "NAME: accuracy=... pairs=... rank1=...", a line on stdout. The rank-1 is that among all people, and left off where
+ * it was not measured. */
 void contender_print(const contender *c);
 
 #endif

@@ -22,7 +22,8 @@ void report_table(report *r, const char *const *cells, int rows, int columns);
 /* A PNG file with a caption; one that is not there is left out. Fails without memory. */
 bool report_picture(report *r, const char *png_path, const char *caption, app_error *error);
 
-/* Brings the page to its place; with an error that stands already, or where it cannot be written, an older page stays. */
+/* Brings the page to its place; with an error that stands already, or where it cannot be written, an older page
+ * stays. */
 bool report_close(report *r, app_error *error);
 
 /* RFC 4648, section 4: the text of `count` bytes, to be freed; NULL without memory. */

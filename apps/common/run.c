@@ -105,7 +105,8 @@ static bool go_on(const run_plan *p, run_result *r, const char *path, progress *
         r->steps++;
         const bool last = r->steps == p->steps;
         r->interrupted = !last && interrupt_asked();
-        if (is_due(r->steps, p->validate_every, last) && !validate(p, r, &row[p->column_count - 1], error)) return false;
+        if (is_due(r->steps, p->validate_every, last) && !validate(p, r, &row[p->column_count - 1], error))
+            return false;
         if (!run_log_add(&r->log, row, &warning, error)) return false;
         if (warning.text[0]) fprintf(stderr, "%s: %s\n", p->program, warning.text);
         const bool ends = last || r->interrupted || has_lost_patience(p, r);

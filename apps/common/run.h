@@ -19,7 +19,8 @@ typedef struct run_plan {
     int column_count;          /* RUN_MOST_COLUMNS at most */
     int pictures;              /* of a step, for the progress */
     void *user;
-    /* Fills in the row of a step, but for the two. Every step is a function of its number and of model and optimizer. */
+    /* Fills in the row of a step, but for the two. Every step is a function of its number and of model and
+     * optimizer. */
     bool (*take_step)(void *user, int64_t step, double *row, app_error *error);
     void (*tell)(void *user, const double *row, char *text, size_t bytes); /* of a row, for the progress */
     bool (*validate)(void *user, double *score, app_error *error);         /* a better model has a higher score */

@@ -19,7 +19,8 @@ typedef struct run_log {
 
 /* An empty log, or, with `keep` above 0, the first rows of the file at `path`, as many as there are of them. The file
  * holds these rows from then on; an older one is replaced in one step. `path` is borrowed, too. */
-bool run_log_open(run_log *log, const char *path, const char *const *names, int columns, int64_t keep, app_error *error);
+bool run_log_open(run_log *log, const char *path, const char *const *names, int columns, int64_t keep,
+                  app_error *error);
 
 /* Adds a row of as many values as there are columns. A file that cannot be written is given up, which is reported
  * once in `warning`; false only without memory. */
@@ -33,7 +34,8 @@ typedef struct run_curve {
     const char *name; /* for the legend */
 } run_curve;
 
-/* Curves over steps as a chart, means over 1/200 of them so that lines can be read; columns without a value are left out. */
+/* Curves over steps as a chart, means over 1/200 of them so that lines can be read; columns without a value are left
+ * out. */
 bool run_log_chart(image *out, const run_log *log, const char *title, const run_curve *curves, int count,
                    app_error *error);
 

@@ -47,7 +47,8 @@ bool sampler_open(sampler *s, const pictures *set, int per_batch, int per_person
     if (s->people < 2) {
         const int found = s->people;
         sampler_close(s);
-        return app_fail(error, "%d of %d people have two pictures or more: triplets need two such people", found, persons);
+        return app_fail(error, "%d of %d people have two pictures or more: triplets need two such people", found,
+                        persons);
     }
     if (s->per_batch > s->people) s->per_batch = s->people;
     return true;

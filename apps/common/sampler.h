@@ -15,17 +15,17 @@ typedef struct sampler {
     uint64_t seed;
 } sampler;
 
-/* `per_batch` is lowered to the people there are; a person with fewer than per_person pictures appears with some of them
- * repeated. Fails where fewer than two people have two pictures. */
+/* `per_batch` is lowered to the people there are; a person with fewer than per_person pictures appears with some of
+ * them repeated. Fails where fewer than two people have two pictures. */
 bool sampler_open(sampler *s, const pictures *set, int per_batch, int per_person, uint64_t seed, app_error *error);
 void sampler_close(sampler *s);
 
-/* Writes the per_batch * per_person numbers of the pictures of a step, by person. All people come once before anyone comes
- * again (but for the few that do not fill a batch). */
+/* Writes the per_batch * per_person numbers of the pictures of a step, by person. All people come once before anyone
+ * comes again (but for the few that do not fill a batch). */
 void sampler_draw(const sampler *s, int64_t step, int *out);
 
-/* For classification: writes as many numbers, and whose pictures they are (0 .. people - 1). All pictures come once before
- * any comes again (but for the few that do not fill a batch). */
+/* For classification: writes as many numbers, and whose pictures they are (0 .. people - 1). All pictures come once
+ * before any comes again (but for the few that do not fill a batch). */
 void sampler_draw_singly(const sampler *s, int64_t step, int *out, int *who);
 
 #endif

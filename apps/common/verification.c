@@ -1,5 +1,7 @@
 #include "apps/common/verification.h"
 
+#include "apps/common/csv.h"
+
 #include <float.h>
 #include <math.h>
 #include <stdint.h>
@@ -181,13 +183,11 @@ bool verification_measure(verification *out, const trial *trials, int count, app
 verification_line verification_print(const verification *v)
 {
     verification_line line;
-    size_t used = (size_t)snprintf(line.text, sizeof line.text, "accuracy=%.4f std=%.4f auc=%.4f eer=%.4f", v->accuracy,
-                                   v->std, v->auc, v->eer);
-    for (int i = 0; i < VAL_LEVELS; i++)
-        used += (size_t)(isnan(v->val[i])
-                             ? snprintf(line.text + used, sizeof line.text - used, " val_1e-%d=-", i + 1)
-                             : snprintf(line.text + used, sizeof line.text - used, " val_1e-%d=%.3f", i + 1, v->val[i]));
-    snprintf(line.text + used, sizeof line.text - used, " threshold=%.4g pairs=%d", v->threshold, v->pairs);
+    snprintf(line.text, sizeof line.text,
+             "accuracy=%.4f std=%.4f auc=%.4f eer=%.4f val_1e-1=%s val_1e-2=%s val_1e-3=%s val_1e-4=%s threshold=%.4g "
+             "pairs=%d",
+             v->accuracy, v->std, v->auc, v->eer, figure_of(v->val[0], 3).text, figure_of(v->val[1], 3).text,
+             figure_of(v->val[2], 3).text, figure_of(v->val[3], 3).text, v->threshold, v->pairs);
     return line;
 }
 

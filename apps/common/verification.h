@@ -22,8 +22,8 @@ typedef struct verification {
     double standard_error;  /* std / sqrt(folds): what papers write behind the +- */
     double auc;             /* how often a same pair is nearer than a different one, ties as half */
     double eer;             /* where FAR = 1 - VAL, on the straight line between points of the ROC curve */
-    double val[VAL_LEVELS]; /* VAL at the largest threshold whose FAR is at most that level; NaN where a single one of the
-                             * different pairs is a larger share */
+    double val[VAL_LEVELS]; /* VAL at the largest threshold whose FAR is at most that level; NaN where a single one of
+                             * the different pairs is a larger share */
     double threshold;       /* the best threshold over all pairs */
 } verification;
 
@@ -33,8 +33,8 @@ typedef struct verification {
  * folds. */
 bool verification_measure(verification *out, const trial *trials, int count, app_error *error);
 
-/* accuracy=0.9731 std=0.0042 auc=0.9968 eer=0.0251 val_1e-1=0.991 val_1e-2=0.951 val_1e-3=0.884 val_1e-4=- threshold=1.02
- * pairs=6000 */
+/* accuracy=0.9731 std=0.0042 auc=0.9968 eer=0.0251 val_1e-1=0.991 val_1e-2=0.951 val_1e-3=0.884 val_1e-4=-
+ * threshold=1.02 pairs=6000, in one line */
 typedef struct verification_line {
     char text[256];
 } verification_line;

@@ -13,10 +13,18 @@ bool draw_roc(image *out, const contender *contenders, int count, app_error *err
 {
     plot_series series[MOST_CONTENDERS];
     for (int i = 0; i < count && i < MOST_CONTENDERS; i++)
-        series[i] = (plot_series){contenders[i].name, contenders[i].roc.far, contenders[i].roc.val, contenders[i].roc.count};
-    const plot_chart chart = {.title = "same person, or not? (people never trained on)", .x_label = "false accepts (FAR)",
-                              .y_label = "true accepts (VAL)", .series = series, .series_count = count, .log_x = true,
-                              .x_min = 1e-3, .x_max = 1, .y_min = 0, .y_max = 1};
+        series[i] = (plot_series){contenders[i].name, contenders[i].roc.far, contenders[i].roc.val,
+                                  contenders[i].roc.count};
+    const plot_chart chart = {.title = "same person, or not? (people never trained on)",
+                              .x_label = "false accepts (FAR)",
+                              .y_label = "true accepts (VAL)",
+                              .series = series,
+                              .series_count = count,
+                              .log_x = true,
+                              .x_min = 1e-3,
+                              .x_max = 1,
+                              .y_min = 0,
+                              .y_max = 1};
     return plot_draw(out, &chart, error);
 }
 
@@ -32,15 +40,23 @@ bool draw_det(image *out, const contender *contenders, int count, app_error *err
         for (int k = 0; done && k < roc->count; k++) rejects[i][k] = 1 - roc->val[k];
         series[i] = (plot_series){contenders[i].name, roc->far, rejects[i], roc->count};
     }
-    const plot_chart chart = {.title = "detection error trade-off", .x_label = "false accepts (FAR)",
-                              .y_label = "false rejects (1 - VAL)", .series = series, .series_count = count, .log_x = true,
-                              .log_y = true, .x_min = 1e-3, .x_max = 1, .y_min = 1e-3, .y_max = 1};
+    const plot_chart chart = {.title = "detection error trade-off",
+                              .x_label = "false accepts (FAR)",
+                              .y_label = "false rejects (1 - VAL)",
+                              .series = series,
+                              .series_count = count,
+                              .log_x = true,
+                              .log_y = true,
+                              .x_min = 1e-3,
+                              .x_max = 1,
+                              .y_min = 1e-3,
+                              .y_max = 1};
     done = done && plot_draw(out, &chart, error);
     for (int i = 0; i < MOST_CONTENDERS; i++) free(rejects[i]);
     return done;
 }
 
-/* ---- distances ---------------------------------------------------------------------------------------------------- */
+/* ---- distances --------------------------------------------------------------------------------------------------- */
 
 enum { BINS = 48, CORNERS = 2 * BINS + 2 };
 
@@ -77,7 +93,7 @@ bool draw_distances(image *out, const contender *c, const pairs *list, app_error
                                         .y_label = "share of the pairs", .series = series, .series_count = 3}, error);
 }
 
-/* ---- mistakes ----------------------------------------------------------------------------------------------------- */
+/* ---- mistakes ---------------------------------------------------------------------------------------------------- */
 
 enum { SHOWN = 8 /* pairs of each kind */, SHEET_COLUMNS = 8, CELL = 96 };
 
@@ -124,7 +140,7 @@ bool draw_mistakes(image *out, const contender *c, const pairs *list, app_error 
     return done;
 }
 
-/* ---- the map ------------------------------------------------------------------------------------------------------ */
+/* ---- the map ----------------------------------------------------------------------------------------------------- */
 
 bool draw_map(image *out, const contender *c, bool tsne, app_error *error)
 {

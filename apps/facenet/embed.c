@@ -20,7 +20,7 @@ static int parse(embed_options *o, int count, char **arguments)
 {
     const option own[] = {
         {"model", OPTION_TEXT, &o->model, "what facenet train has made", "FILE", 0, 0, NULL},
-        {"flip", OPTION_FLAG, &o->flip, "average the embeddings of each picture and its mirror image", NULL, 0, 0, NULL},
+        {"flip", OPTION_FLAG, &o->flip, "average the embeddings of a picture and its mirror image", NULL, 0, 0, NULL},
         {"threads", OPTION_INT, &o->threads, "0: all; changes no result", "N", 0, 1024, NULL},
         {"out", OPTION_TEXT, &o->out, "folder for embeddings.npy and embeddings.csv", "DIR", 0, 0, NULL},
     };

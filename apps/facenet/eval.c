@@ -30,11 +30,11 @@ static int parse(eval_options *o, int count, char **arguments)
 {
     const option own[] = {
         {"model", OPTION_TEXT, &o->model, "what facenet train has made", "FILE", 0, 0, NULL},
-        {"pairs", OPTION_TEXT, &o->pairs, "list of pairs in LFW's layout; without it 10 folds of up to 300 + 300 are drawn",
-         "FILE", 0, 0, NULL},
-        {"distance", OPTION_TEXT, &o->distance, "of embeddings: the square of the Euclidean one, or 1 - the cosine", "KIND",
-         0, 0, "l2|cosine"},
-        {"flip", OPTION_FLAG, &o->flip, "average the embeddings of each picture and its mirror image", NULL, 0, 0, NULL},
+        {"pairs", OPTION_TEXT, &o->pairs,
+         "list of pairs in LFW's layout; without it 10 folds of up to 300 + 300 are drawn", "FILE", 0, 0, NULL},
+        {"distance", OPTION_TEXT, &o->distance, "of embeddings: the square of the Euclidean one, or 1 - the cosine",
+         "KIND", 0, 0, "l2|cosine"},
+        {"flip", OPTION_FLAG, &o->flip, "average the embeddings of a picture and its mirror image", NULL, 0, 0, NULL},
         {"no-identification", OPTION_FLAG, &o->no_identification, "leave out who of K people it is, K from 1 to all",
          NULL, 0, 0, NULL},
         {"threads", OPTION_INT, &o->threads, "0: all; changes no result", "N", 0, 1024, NULL},
@@ -135,7 +135,8 @@ static bool save_all(const evaluation *e, const char *folder, app_error *error)
     char path[1024], curves[1024];
     if (!folder_make(folder, error)) return false;
     for (int i = 0; i < DRAWINGS; i++)
-        if (!in_folder(path, sizeof path, folder, drawings[i].name, error) || !draw(e, (drawing)i, path, error)) return false;
+        if (!in_folder(path, sizeof path, folder, drawings[i].name, error) || !draw(e, (drawing)i, path, error))
+            return false;
     return in_folder(path, sizeof path, folder, "identification.csv", error) &&
            in_folder(curves, sizeof curves, folder, "identification.png", error) &&
            (among->count == 0 || identification_save(among, path, curves, error)) && write_report(e, folder, error);
@@ -174,7 +175,8 @@ static void tell_missing(const pairs *list)
     if (list->missing == 0) return;
     fprintf(stderr, "facenet eval: %d pairs were left out, %d pictures of theirs are missing:\n", list->missing,
             lacking->count);
-    for (int i = 0; i < lacking->count && i < MOST_TOLD; i++) fprintf(stderr, "facenet eval:   %s\n", lacking->names[i]);
+    for (int i = 0; i < lacking->count && i < MOST_TOLD; i++)
+        fprintf(stderr, "facenet eval:   %s\n", lacking->names[i]);
     if (lacking->count > MOST_TOLD)
         fprintf(stderr, "facenet eval:   and %d more\n", lacking->count - MOST_TOLD);
 }

@@ -6,7 +6,7 @@
 #include "apps/common/protocol.h"
 #include "apps/facenet/nets.h"
 
-/* ---- net.c ----------------------------------------------------------------------------------------------------------- */
+/* ---- net.c ------------------------------------------------------------------------------------------------------- */
 
 /* How a model sees faces: what its net takes, and how faces were cut out of pictures in training. */
 typedef struct face_view {
@@ -19,9 +19,9 @@ typedef struct face_view {
 void view_describe(tsr_model *m, const face_view *view);
 bool view_open(tsr_model *m, const char *path, face_view *out, app_error *error);
 
-/* What the request says of cutting faces out where it says something, else what the model has, in both. Where the nets for
- * --align auto are not named they are looked for in the folder of `model`, a file's path or NULL, which is kept in
- * `folder`. */
+/* What the request says of cutting faces out where it says something, else what the model has, in both. Where the
+ * nets for --align auto are not named they are looked for in the folder of `model`, a file's path or NULL, which is
+ * kept in `folder`. */
 void view_choose(face_view *view, portraits_request *faces, const char *model, char folder[1024]);
 
 /* Opens the pictures that a view wants, and has inputs made of them as its net takes them; see portraits_open. */
@@ -31,7 +31,7 @@ bool view_open_faces(const face_view *view, portraits *out, tsr_context *ctx, co
 /* Which pictures of a set are embedded, and how. */
 typedef struct net_range {
     int first, count;
-    bool flip; /* the mean of the embeddings of a picture and of its mirror image, of length 1 again where the net's are */
+    bool flip; /* the mean with the mirror image's embedding, of length 1 again where the net's are */
 } net_range;
 
 /* Embeddings [count, form.embedding], in batches, evaluating. */
@@ -69,8 +69,8 @@ int facenet_train(int count, char **arguments);
 int facenet_eval(int count, char **arguments);
 int facenet_detect(int count, char **arguments);
 int facenet_enroll(int count, char **arguments);
-int facenet_remove(int count, char **arguments);
 int facenet_list(int count, char **arguments);
+int facenet_remove(int count, char **arguments);
 int facenet_identify(int count, char **arguments);
 int facenet_verify(int count, char **arguments);
 int facenet_calibrate(int count, char **arguments);

@@ -15,7 +15,7 @@ typedef struct lessons_options {
     uint64_t seed;
 } lessons_options;
 
-/* ---- a class of pictures: some to learn from, some to be asked about ---------------------------------------------- */
+/* ---- a class of pictures: some to learn from, some to be asked about --------------------------------------------- */
 
 /* Some pictures of another set, by number. */
 typedef struct selection {
@@ -98,7 +98,7 @@ static bool draw(const plot_chart *chart, const char *folder, const char *name, 
     return done;
 }
 
-/* ---- 1: triplets drawn at random stop teaching ---------------------------------------------------------------------- */
+/* ---- 1: triplets drawn at random stop teaching ------------------------------------------------------------------- */
 
 enum { POINTS = 16 };
 
@@ -106,8 +106,8 @@ typedef struct progress_of {
     double step[POINTS], active[POINTS], auc[POINTS];
 } progress_of;
 
-static bool learn_by(progress_of *out, const lessons_options *o, const face_view *view, const pictures *set, bool unmined,
-                     app_error *error)
+static bool learn_by(progress_of *out, const lessons_options *o, const face_view *view, const pictures *set,
+                     bool unmined, app_error *error)
 {
     learner l;
     pairs list = {0};
@@ -152,7 +152,7 @@ static bool lesson_triplets(const lessons_options *o, const face_view *view, con
                 o->out, "lesson_triplets.png", error);
 }
 
-/* ---- 2: a classifier has to be trained again for a newcomer, a gallery has not ---------------------------------------- */
+/* ---- 2: a classifier has to be trained again for a newcomer, a gallery has not ----------------------------------- */
 
 enum { ASKED = 2 }; /* the last pictures of each are asked about */
 
@@ -182,8 +182,8 @@ static int nearest_enrolled(const reception *r, int i, int count)
     int best = 0;
     double least = INFINITY;
     for (int who = 0; who < count; who++) {
-        const double d = squared_distance(r->rows + (ptrdiff_t)i * r->length, r->rows + (ptrdiff_t)r->first[who] * r->length,
-                                      r->length);
+        const double d = squared_distance(r->rows + (ptrdiff_t)i * r->length,
+                                          r->rows + (ptrdiff_t)r->first[who] * r->length, r->length);
         if (d < least) {
             least = d;
             best = who;
@@ -302,12 +302,12 @@ static bool lesson_newcomers(const lessons_options *o, const face_view *view, co
     return done;
 }
 
-/* ---- 3: it is not about faces ------------------------------------------------------------------------------------------ */
+/* ---- 3: it is not about faces ------------------------------------------------------------------------------------ */
 
 enum { WAYS = 20, EPISODES = 1000 };
 
-/* Shown one picture of each of some strangers, which of them is another picture of? The share answered right, by rows of
- * numbers [pictures from `begin` on, length]. */
+/* Shown one picture of each of some strangers, which of them is another picture of? The share answered right, by
+ * rows of numbers [pictures from `begin` on, length]. */
 static double one_shot_accuracy(const pictures *set, int begin, const tsr_real *rows, int length, const int *first,
                                 int ways)
 {

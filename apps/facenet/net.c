@@ -7,14 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- the view in the file -------------------------------------------------------------------------------------------- */
+/* ---- the view in the file ---------------------------------------------------------------------------------------- */
 
 void view_describe(tsr_model *m, const face_view *view)
 {
     char text[64];
     face_describe(m, &view->form);
-    snprintf(text, sizeof text, "%d/1000 %d/1000", (int)lround(1000 * view->part.size), (int)lround(1000 * view->part.down));
-    tsr_set_text(m, "frame", view->aligned ? "landmarks" : text);
+    snprintf(text, sizeof text, "%d/1000 %d/1000", (int)lround(1000 * view->part.size),
+             (int)lround(1000 * view->part.down));
+    tsr_set_text(m, "frame", view->aligned ? "landmarks" : view->part.whole ? "whole" : text);
 }
 
 bool view_open(tsr_model *m, const char *path, face_view *out, app_error *error)
@@ -24,10 +25,12 @@ bool view_open(tsr_model *m, const char *path, face_view *out, app_error *error)
     if (!face_open(m, path, &out->form, error)) return false;
     const char *frame = tsr_text_of(m, "frame");
     out->aligned = frame ? strcmp(frame, "landmarks") == 0 : out->form.net->fixed; /* as weights from elsewhere are */
-    if (frame && !out->aligned &&
+    out->part.whole = frame && strcmp(frame, "whole") == 0;
+    if (frame && !out->aligned && !out->part.whole &&
         (sscanf(frame, "%5d/1000 %5d/1000", &size, &down) < 1 || size < 0 || size > 1000 || abs(down) > 500))
         return app_fail(error, "%s: its frame \"%s\" is none that facenet knows", path, frame);
-    out->part = (picture_part){size / 1000.0, down / 1000.0};
+    out->part.size = size / 1000.0;
+    out->part.down = down / 1000.0;
     return true;
 }
 
@@ -39,15 +42,17 @@ void view_choose(face_view *view, portraits_request *faces, const char *model, c
     snprintf(folder, 1024, "%.*s", slash ? (int)(slash - model) : 1, slash ? model : ".");
     faces->nets = model ? folder : NULL;
     if (!said) {
-        faces->align = view->aligned ? "auto" : view->part.size > 0 ? "crop" : "none";
+        faces->align = view->aligned ? "auto" : view->part.whole ? "none" : "crop";
         if (!view->aligned) faces->part = view->part;
         return;
     }
-    const bool crops = align == PHOTO_CROP;
-    if (crops && faces->part.size <= 0) faces->part = view->part;
     view->aligned = align >= PHOTO_LANDMARKS;
-    view->part = (picture_part){crops ? floor(1000 * faces->part.size + 0.5) / 1000 : 0, /* as the file keeps it */
-                                crops ? floor(1000 * faces->part.down + 0.5) / 1000 : 0};
+    if (view->aligned) view->part = (picture_part){0}; /* the request's is for pictures without a face */
+    else if (align == PHOTO_NONE) view->part = (picture_part){.whole = true};
+    else if (faces->part.size > 0)
+        view->part = (picture_part){.size = floor(1000 * faces->part.size + 0.5) / 1000, /* as the file keeps it */
+                                    .down = floor(1000 * faces->part.down + 0.5) / 1000};
+    else view->part.whole = false;
     if (!view->aligned) faces->part = view->part;
 }
 

@@ -22,7 +22,7 @@ tsr_tensor *small_embed(tsr_model *m, tsr_tensor *x, int embedding)
     return tsr_l2_normalize(tsr_nn_linear(m, "embedding", x, embedding, NULL), -1);
 }
 
-/* ---- medium: what a few thousand photographs can fill ------------------------------------------------------------- */
+/* ---- medium: what a few thousand photographs can fill ------------------------------------------------------------ */
 
 tsr_tensor *medium_embed(tsr_model *m, tsr_tensor *x, int embedding)
 {
@@ -60,8 +60,8 @@ const face_net face_nets[] = {
     {.name = "nn3", .about = "Schroff et al. 2015: nn2 on smaller pictures",
      .size = 160, .embedding = 128, .embed = nn2_embed},
     {.name = "face_resnet29", .about = "dlib's residual net; its weights come by facenet import",
-     .size = 150, .embedding = 128, .fixed = true, .threshold = 0.36, .unnormalised = true, .mean = {122.782, 117.001, 104.298},
-     .divisor = 256, .embed = face_resnet29_embed},
+     .size = 150, .embedding = 128, .fixed = true, .unnormalised = true, .threshold = 0.36,
+     .mean = {122.782, 117.001, 104.298}, .divisor = 256, .embed = face_resnet29_embed},
     {.name = NULL}};
 
 static const face_net *find(const char *name)

@@ -20,7 +20,7 @@ typedef struct face_net {
     int embedding;           /* length, unless asked otherwise */
     bool fixed;              /* sees RGB and has that length only: its weights come from elsewhere */
     bool unnormalised;       /* its embeddings are not of length 1 */
-    double threshold;        /* squared distances up to it are the same person, as published with the weights; 0: none */
+    double threshold;        /* published: |a - b|^2 of one person is below it; 0: not published */
     double mean[3], divisor; /* what it sees: (rgb - mean) / divisor; divisor 0: whitened pictures */
     tsr_tensor *(*embed)(tsr_model *m, tsr_tensor *x, int embedding);
     const paper_row *paper;  /* ends with a NULL block; NULL: no figures are published */

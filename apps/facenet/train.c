@@ -25,7 +25,7 @@ static int64_t embedding_parameters(const tsr_model *m)
     return tsr_parameter_count(m) - (classes < 0 ? 0 : tsr_size(tsr_model_tensor(m, classes)));
 }
 
-/* ---- judging ------------------------------------------------------------------------------------------------------ */
+/* ---- judging ----------------------------------------------------------------------------------------------------- */
 
 /* Parts off the last people, who will judge the model. */
 static bool part_off(trainer *t, app_error *error)
@@ -35,7 +35,8 @@ static bool part_off(trainer *t, app_error *error)
     t->known = *all;
     if (judges == 0) return true;
     if (judges >= persons)
-        return app_fail(error, "--validate-people %d: there are %d people, and some have to be trained on", judges, persons);
+        return app_fail(error, "--validate-people %d: there are %d people, and some have to be trained on", judges,
+                        persons);
     t->known.count = 0;
     while (all->labels[t->known.count] < persons - judges) t->known.count++;
     if (t->known.held > t->known.count) t->known.held = t->known.count;
@@ -61,7 +62,7 @@ static bool keep(void *user, app_error *error)
     char threshold[40];
     tsr_model *m = t->training.m;
     snprintf(threshold, sizeof threshold, "%.6g", t->result.threshold);
-    if (t->judged.count > 0) tsr_set_text(m, "threshold", threshold);
+    tsr_set_text(m, "threshold", t->judged.count > 0 ? threshold : NULL); /* that of --from holds no longer */
     tsr_set_text(m, "arguments", NULL);
     const bool done = tsr_model_save(m, t->model_path, &(tsr_save_options){.without = TRAINING_CLASSES});
     tsr_set_text(m, "arguments", t->o->arguments);
@@ -79,7 +80,7 @@ static void tell(void *user, const double *row, char *text, size_t bytes)
     training_tell(row, text, bytes);
 }
 
-/* ---- the run ------------------------------------------------------------------------------------------------------ */
+/* ---- the run ----------------------------------------------------------------------------------------------------- */
 
 /* Of two steps of a part, the second: by then memory and caches are warm. False after an error. */
 static bool time_step(training *t, int64_t first, double *seconds, app_error *error)
@@ -148,7 +149,8 @@ static bool draw_run(trainer *t, const run_log *log, app_error *error)
     bool drawn = run_log_chart(&chart, log, "training", curves, (int)(sizeof curves / sizeof *curves), error);
     if (!save_picture(&chart, drawn, folder, "loss.png", error)) return false;
     sampler_draw(s, steps->settings.steps > 0 ? steps->settings.steps - 1 : 0, steps->numbers);
-    drawn = draw_triplets(&sheet, steps->m, &t->known, (picture_list){steps->numbers, s->per_batch * s->per_person}, error);
+    drawn = draw_triplets(&sheet, steps->m, &t->known, (picture_list){steps->numbers, s->per_batch * s->per_person},
+                          error);
     return save_picture(&sheet, drawn, folder, "triplets.png", error);
 }
 
@@ -160,12 +162,12 @@ static bool write_report(const trainer *t, const run_result *r, app_error *error
         !report_open(&page, path, "facenet: a training run", error))
         return false;
     snprintf(text, sizeof text, "%s, %lld parameters, %lld steps on %d pictures of %d people, seed %llu.",
-             t->view.form.net->name, (long long)embedding_parameters(t->training.m), (long long)r->steps, t->known.count,
-             t->training.sampler.people, (unsigned long long)t->o->seed);
+             t->view.form.net->name, (long long)embedding_parameters(t->training.m), (long long)r->steps,
+             t->known.count, t->training.sampler.people, (unsigned long long)t->o->seed);
     report_text(&page, text);
     if (r->best_step > 0) {
-        snprintf(text, sizeof text, "On %d people kept apart: AUC %.4f after step %lld.", t->o->validate_people, r->best,
-                 (long long)r->best_step);
+        snprintf(text, sizeof text, "On %d people kept apart: AUC %.4f after step %lld.", t->o->validate_people,
+                 r->best, (long long)r->best_step);
         report_text(&page, text);
     }
     for (int i = 0; train_drawings[i].name; i++)

@@ -54,7 +54,8 @@ static int semi_hard(const double *distances, const int *labels, int count, int 
 {
     int best = -1;
     for (int i = 0; i < count; i++)
-        if (labels[i] != labels[anchor] && distances[i] > distances[positive] && (best < 0 || distances[i] < distances[best]))
+        if (labels[i] != labels[anchor] && distances[i] > distances[positive] &&
+            (best < 0 || distances[i] < distances[best]))
             best = i;
     return best;
 }
@@ -72,15 +73,15 @@ bool draw_triplets(image *out, tsr_model *m, const pictures *set, picture_list b
     bool done = rows || app_fail(error, "out of memory for a sheet");
     for (int i = 0; done && i < count; i++) {
         labels[i] = set->labels[batch.numbers[i]];
-        done = net_embed(m, set, (net_range){.first = batch.numbers[i], .count = 1}, rows + (ptrdiff_t)i * form.embedding,
-                         error);
+        done = net_embed(m, set, (net_range){.first = batch.numbers[i], .count = 1},
+                         rows + (ptrdiff_t)i * form.embedding, error);
     }
     for (int anchor = 0; done && anchor + 1 < count && shown < SHOWN; anchor++) {
         const int positive = anchor + 1; /* of a batch by people; the last of each has none */
         if (labels[positive] != labels[anchor] || (anchor > 0 && labels[anchor - 1] == labels[anchor])) continue;
         for (int i = 0; i < count; i++)
-            distances[i] = squared_distance(rows + (ptrdiff_t)anchor * form.embedding, rows + (ptrdiff_t)i * form.embedding,
-                                            form.embedding);
+            distances[i] = squared_distance(rows + (ptrdiff_t)anchor * form.embedding,
+                                            rows + (ptrdiff_t)i * form.embedding, form.embedding);
         const int negative = semi_hard(distances, labels, count, anchor, positive);
         if (negative < 0) continue;
         const int three[] = {anchor, positive, negative};

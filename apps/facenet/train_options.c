@@ -54,43 +54,52 @@ static int parse(train_options *o, texts *t, int count, char **arguments)
          NULL},
         {"grey", OPTION_FLAG, &o->grey, "see no colours", NULL, 0, 0, NULL},
         {"from", OPTION_TEXT, &o->from, "go on from this model, its net, size and weights", "FILE", 0, 0, NULL},
-        {"resume", OPTION_FLAG, &o->resume, "go on with the run in --out, with its options, to the same bits", NULL, 0, 0,
-         NULL},
+        {"resume", OPTION_FLAG, &o->resume, "go on with the run in --out, with its options, to the same bits", NULL, 0,
+         0, NULL},
         {"plan", OPTION_FLAG, &o->plan, "print parameters, memory and time, and train nothing", NULL, 0, 0, NULL},
         {"softmax-steps", OPTION_INT, &t->softmax_steps, "batches to classify people on, before the triplets", "N", 0,
          1e9, NULL},
-        {"steps", OPTION_INT, &t->steps, "batches of triplets; -1: 300 on your data, 800 on the built-in faces", "N", -1,
-         1e9, NULL},
+        {"steps", OPTION_INT, &t->steps, "batches of triplets; -1: 300 on your data, 800 on the built-in faces", "N",
+         -1, 1e9, NULL},
         {"batch-people", OPTION_INT, &s->per_batch, "people in a batch", "N", 2, 4096, NULL},
         {"batch-pictures", OPTION_INT, &s->per_person, "pictures of each of them", "N", 2, 4096, NULL},
-        {"chunk", OPTION_INT, &s->chunk, "pictures through the net at once, for triplets of batches larger than memory; "
-         "0: all", "N", 0, 1e6, NULL},
+        {"chunk", OPTION_INT, &s->chunk,
+         "pictures through the net at once, for triplets of batches larger than memory; "
+         "0: all",
+         "N", 0, 1e6, NULL},
         {"margin", OPTION_DOUBLE, &s->margin, "between squared distances of same and different", "X", 1e-6, 4, NULL},
-        {"mining", OPTION_TEXT, &t->mining, "which triplets of a batch are learnt from; random: of those inside the margin; "
-         "any: of all", "KIND", 0, 0, "semi-hard|hardest|all|random|any"},
+        {"mining", OPTION_TEXT, &t->mining,
+         "which triplets of a batch are learnt from; random: of those inside the margin; "
+         "any: of all",
+         "KIND", 0, 0, "semi-hard|hardest|all|random|any"},
         {"sum", OPTION_FLAG, &t->sum, "add the triplets' losses up, instead of their mean", NULL, 0, 0, NULL},
-        {"softmax-margin", OPTION_DOUBLE, &s->softmax_margin, "taken off the cosine of the right person", "X", 0, 2, NULL},
+        {"softmax-margin", OPTION_DOUBLE, &s->softmax_margin, "taken off the cosine of the right person", "X", 0, 2,
+         NULL},
         {"softmax-scale", OPTION_DOUBLE, &s->softmax_scale, "of the cosines", "X", 1e-3, 1e3, NULL},
         {"optimizer", OPTION_TEXT, &t->rule, "adagrad with 0.05 is the paper's", "RULE", 0, 0, "adamw|adam|adagrad"},
         {"lr", OPTION_DOUBLE, &s->lr, "learning rate for triplets; 0: 0.003 (adamw), 0.001 (adam), 0.05 (adagrad)", "X",
          0, 1e30, NULL},
         {"softmax-lr", OPTION_DOUBLE, &s->softmax_lr, "learning rate for classification", "X", 0, 1e30, NULL},
-        {"schedule", OPTION_TEXT, &t->schedule, "of the rate: rising over 20 steps and falling to 0 along a cosine, or "
-         "constant, or falling to a tenth after 1/2 and 3/4", "KIND", 0, 0, "cosine|constant|steps"},
+        {"schedule", OPTION_TEXT, &t->schedule,
+         "of the rate: rising over 20 steps and falling to 0 along a cosine, or "
+         "constant, or falling to a tenth after 1/2 and 3/4",
+         "KIND", 0, 0, "cosine|constant|steps"},
         {"weight-decay", OPTION_DOUBLE, &s->weight_decay, "of adamw", "X", 0, 1e3, NULL},
-        {"vary", OPTION_DOUBLE, &t->vary, "how much pictures are shifted, turned, scaled in training; 0: not", "X", 0, 5,
-         NULL},
+        {"vary", OPTION_DOUBLE, &t->vary, "how much pictures are shifted, turned, scaled in training; 0: not", "X", 0,
+         5, NULL},
         {"jitter", OPTION_DOUBLE, &t->jitter, "how much light, colour, sharpness and noise are varied in training", "X",
          0, 2, NULL},
         {"erase", OPTION_DOUBLE, &t->erase, "share of the pictures that lose a rectangle in training", "X", 0, 1, NULL},
         {"no-flip", OPTION_FLAG, &t->no_flip, "do not mirror every other picture in training", NULL, 0, 0, NULL},
-        {"validate-people", OPTION_INT, &o->validate_people, "keep the last N people out of training, to judge it by: the "
-         "model that tells them apart best is kept", "N", 0, 1e6, NULL},
+        {"validate-people", OPTION_INT, &o->validate_people,
+         "keep the last N people out of training, to judge it by: the "
+         "model that tells them apart best is kept",
+         "N", 0, 1e6, NULL},
         {"validate-every", OPTION_INT, &o->validate_every, "steps from one judgement to the next", "N", 1, 1e9, NULL},
         {"patience", OPTION_INT, &o->patience, "judgements without a better one that end the run; 0: none do", "N", 0,
          1e6, NULL},
-        {"save-every", OPTION_INT, &o->save_every, "steps from checkpoint to checkpoint; 0: only at the end", "N", 0, 1e9,
-         NULL},
+        {"save-every", OPTION_INT, &o->save_every, "steps from checkpoint to checkpoint; 0: only at the end", "N", 0,
+         1e9, NULL},
         {"seed", OPTION_UINT64, &o->seed, "of everything random", "N", 0, 0, NULL},
         {"threads", OPTION_INT, &o->threads, "0: all; changes no result", "N", 0, 1024, NULL},
         {"out", OPTION_TEXT, &o->out, "folder for model.safetensors, checkpoint.safetensors, log.csv, report.html",
@@ -159,7 +168,8 @@ static const char *wrong(const train_options *o)
     if ((o->faces.landmarks || o->faces.align) && !o->faces.who.data) return "--landmarks and --align need --data";
     if (o->from && (o->size || o->grey || o->embedding))
         return "--from has a size, channels and an embedding: no --size, --grey or --embedding with it";
-    if (o->training.steps + o->training.softmax_steps < 1) return "neither --steps nor --softmax-steps: nothing to train";
+    if (o->training.steps + o->training.softmax_steps < 1)
+        return "neither --steps nor --softmax-steps: nothing to train";
     if (o->patience > 0 && o->validate_people == 0) return "--patience needs --validate-people";
     return NULL;
 }

@@ -72,7 +72,8 @@ static double share_right(const tsr_tensor *cosines, const int *who)
     return (double)right / (double)rows;
 }
 
-/* Cross-entropy of scale * (cosine - margin at the right class), cosines between embeddings and a row for each person. */
+/* Cross-entropy of scale * (cosine - margin at the right class), cosines between embeddings and a row for each
+ * person. */
 static tsr_tensor *softmax_loss(training *t, tsr_tensor *embeddings, double *row)
 {
     tsr_context *ctx = tsr_model_context(t->m);
@@ -161,8 +162,8 @@ static int rows_with_gradient(const tsr_tensor *g, tsr_real *rows)
     return found;
 }
 
-/* Adds up the gradients of a batch that is too large to be recorded at once: the loss is differentiated by the embeddings,
- * and these gradients are where the chunks' backward passes begin. Returns the loss. */
+/* Adds up the gradients of a batch that is too large to be recorded at once: the loss is differentiated by the
+ * embeddings, and these gradients are where the chunks' backward passes begin. Returns the loss. */
 static double backward_in_chunks(training *t, tsr_tensor *x, int64_t step, tsr_triplet_report *report)
 {
     tsr_context *ctx = tsr_model_context(t->m);

@@ -32,9 +32,9 @@ typedef struct training_settings {
     tsr_reduction reduction;
     double softmax_margin;        /* taken off the cosine of the right class (Wang et al. 2018, "CosFace", eq. 4), */
     double softmax_scale;         /* and what cosines are multiplied by */
-    int chunk;                    /* pictures that go through the net at once; 0: the batch. A batch larger than memory is
-                                     embedded without recording, its triplets are found, and the pictures in them go
-                                     through the net again, a chunk at a time. Batch norm sees chunks */
+    int chunk; /* pictures that go through the net at once; 0: the batch. A batch larger than memory is
+                  embedded without recording, its triplets are found, and the pictures in them go
+                  through the net again, a chunk at a time. Batch norm sees chunks */
     augmentation variation;
 } training_settings;
 
@@ -70,8 +70,9 @@ typedef struct training {
 bool training_open(training *t, tsr_model *m, const pictures *set, const training_settings *settings, app_error *error);
 void training_close(training *t);
 
-/* Fills in a row of the log, but for the first and the last column. Step numbers count both parts. Fails with the context's error: a loss or gradient
- * that is not finite, no memory. Says on stderr, once, when all embeddings have come to lie in one point. */
+/* Fills in a row of the log, but for the first and the last column. Step numbers count both parts. Fails with the
+ * context's error: a loss or gradient that is not finite, no memory. Says on stderr, once, when all embeddings have
+ * come to lie in one point. */
 bool training_take_step(training *t, int64_t step, double *row, app_error *error);
 
 /* A row for the line of progress. */

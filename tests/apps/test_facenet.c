@@ -122,7 +122,8 @@ TEST(facenet_eval_measures_by_either_distance_with_and_without_identification)
     remove(csv);
     snprintf(words, sizeof words, "--data %s --size 16 --embedding 8 --steps 2 --out %s", root, out);
     CHECK_EQUAL(run(facenet_train, words), 0);
-    snprintf(words, sizeof words, "--data %s --model %s/model.safetensors --out %s --no-identification", root, out, out);
+    snprintf(words, sizeof words, "--data %s --model %s/model.safetensors --out %s --no-identification", root, out,
+             out);
     CHECK_EQUAL(run(facenet_eval, words), 0);
     CHECK_TEXT(read_text(csv, text, sizeof text), "");
     snprintf(words, sizeof words, "--data %s --model %s/model.safetensors --out %s --distance cosine --flip", root, out,
@@ -135,9 +136,10 @@ TEST(facenet_eval_measures_by_either_distance_with_and_without_identification)
 
 TEST(facenet_cuts_faces_out_as_asked_and_else_as_the_model_was_trained)
 {
-    face_view aligned = {.aligned = true}, middle = {.part = {0.25, 0.02}};
-    portraits_request none = {0}, same = {0}, part = {.part = {0.75, 0}}, points = {.landmarks = "points.tsv"};
-    portraits_request crop = {.align = "crop"}, whole = {.align = "none", .part = {0.5, 0}};
+    face_view aligned = {.aligned = true}, middle = {.part = {.size = 0.25, .down = 0.02}};
+    portraits_request none = {0}, same = {0}, part = {.part.size = 0.75}, points = {.landmarks = "points.tsv"};
+    portraits_request crop = {.align = "crop"}, whole = {.align = "none", .part.size = 0.5};
+    portraits_request again = {0};
     char folder[1024];
     view_choose(&aligned, &none, "nets/a.safetensors", folder);
     CHECK(aligned.aligned);
@@ -154,7 +156,9 @@ TEST(facenet_cuts_faces_out_as_asked_and_else_as_the_model_was_trained)
     view_choose(&middle, &points, NULL, folder);
     CHECK(middle.aligned && middle.part.size == 0);
     view_choose(&aligned, &whole, NULL, folder);
-    CHECK(!aligned.aligned && aligned.part.size == 0 && whole.part.size == 0);
+    CHECK(!aligned.aligned && aligned.part.whole && whole.part.whole && whole.part.size == 0);
+    view_choose(&aligned, &again, NULL, folder);
+    CHECK_TEXT(again.align, "none");
 }
 
 TEST(facenet_says_which_net_is_missing_to_align_faces)

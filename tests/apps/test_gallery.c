@@ -1,249 +1,286 @@
-/* Galleries: files that lose nothing, scans that find the nearest, and the door's answers. */
-#include "apps/common/door.h"
-#include "apps/common/faces.h"
-#include "apps/facenet/facenet.h"
+/* The file of known faces: what it refuses, who may change it at once, and the nearest of its rows. */
+#if defined(__unix__) || defined(__APPLE__)
+#define _POSIX_C_SOURCE 200809L
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#define HAS_FORK 1
+#endif
+
+#include "apps/common/gallery.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/file_io.h"
+#include "core/platform.h"
 #include "tests/apps/files.h"
 #include "tests/test.h"
 
-enum { LENGTH = 5, ROOM = 4096 };
+static const gallery_model model = {"net 0123", 3};
 
-typedef struct newcomer {
+typedef struct addition {
     const char *name, *source;
-    tsr_real row[LENGTH];
-} newcomer;
+    uint64_t photo;
+    tsr_real value; /* of the whole row */
+    int replaced;
+} addition;
 
 static bool add(gallery *g, void *user, app_error *error)
 {
-    const newcomer *n = user;
-    return gallery_add(g, n->name, n->source, n->row, LENGTH, error);
+    addition *a = user;
+    const tsr_real row[3] = {a->value, a->value, a->value};
+    return gallery_add(g, &(gallery_row){a->name, a->source, a->photo, row}, &a->replaced, error);
+}
+
+static bool put(const char *path, addition a, app_error *error)
+{
+    tsr_context *ctx = tsr_open(&(tsr_options){.threads = 1});
+    const bool done = gallery_update(ctx, path, &model, (gallery_task){add, &a}, error);
+    tsr_close(ctx);
+    return done;
 }
 
 static bool refuse(gallery *g, void *user, app_error *error)
 {
     (void)user;
-    gallery_remove(g, "Ann");
-    return app_fail(error, "refused");
+    gallery_remove(g, 0);
+    return app_fail(error, "no");
 }
 
-static bool calibrated(gallery *g, void *user, app_error *error)
+TEST(gallery_comes_back_from_its_file)
 {
-    (void)user;
-    (void)error;
-    g->threshold = 0.75;
-    g->far = 0.001;
-    g->frr = 0.25;
-    return true;
-}
-
-/* Ann with two rows, Bob with one. */
-static bool make_gallery(const char *path, app_error *error)
-{
-    newcomer some[] = {
-        {"Ann", "1.jpg", {1, 0, 0, 0, 0}}, {"Bob", "1.jpg", {0, 1, 0, 0, 0}}, {"Ann", "2.jpg", {1, 1, 1, 1, 1}}};
+    gallery g;
+    app_error error = {""};
+    const char *path = test_path("gallery-again/inner/gallery");
+    tsr_context *ctx = tsr_open(NULL);
     remove(path);
-    for (int i = 0; i < 3; i++)
-        if (!gallery_change(path, 77, true, add, &some[i], error)) return false;
-    return true;
-}
-
-TEST(gallery_comes_back_as_it_was_written)
-{
-    char path[256];
-    app_error error = {""};
-    gallery g;
-    newcomer again = {"Ann", "1.jpg", {3, 0, 0, 0, 0}};
-    snprintf(path, sizeof path, "%s", test_path("gallery"));
-    CHECK(make_gallery(path, &error));
-    CHECK(gallery_change(path, 77, true, calibrated, NULL, &error) && gallery_change(path, 77, false, add, &again, &error));
-    CHECK(gallery_read(&g, path, &error));
-    CHECK(g.count == 3 && g.length == LENGTH && g.model == 77 && g.threshold == 0.75 && g.far == 0.001 && g.frr == 0.25);
-    CHECK_TEXT(g.entries[2].name, "Ann");
-    CHECK_TEXT(g.entries[2].source, "2.jpg");
-    CHECK(g.rows[0] == 3 && g.rows[LENGTH + 1] == 1 && g.rows[2 * LENGTH + 4] == 1); /* the same picture took its place */
-    CHECK_EQUAL(gallery_remove(&g, "Ann"), 2);
-    CHECK(g.count == 1 && strcmp(g.entries[0].name, "Bob") == 0 && g.rows[1] == 1);
-    CHECK_EQUAL(gallery_remove(&g, "Ann"), 0);
+    CHECK(put(path, (addition){"Bob", "b.jpg", 7, 1, 0}, &error));
+    CHECK(put(path, (addition){"Ann Lee", "a\n1.jpg", 7, 2, 0}, &error));
+    CHECK(put(path, (addition){"Bob", "b2.jpg", 8, 3, 0}, &error));
+    CHECK(put(path, (addition){"Bob", "b3.jpg", 7, 4, 0}, &error)); /* the first again */
+    CHECK(gallery_read(&g, ctx, path, &model, &error));
+    CHECK_EQUAL(g.people.count, 2);
+    CHECK_EQUAL(g.count, 3);
+    CHECK_TEXT(g.people.names[0], "Bob");
+    CHECK_TEXT(g.people.names[1], "Ann Lee");
+    CHECK_TEXT(g.sources.names[1], "a?1.jpg");
+    CHECK(g.persons[0] == 0 && g.persons[1] == 1 && g.persons[2] == 0);
+    CHECK(g.rows[0] == 4 && g.rows[3] == 2 && g.rows[8] == 3);
+    CHECK(isnan(g.limit.threshold));
+    CHECK_EQUAL(gallery_rows_of(&g, 0), 2);
+    gallery_remove(&g, 0);
+    CHECK(g.count == 1 && g.people.count == 1 && g.sources.count == 1 && g.persons[0] == 0 && g.rows[0] == 2);
+    CHECK(gallery_find(&g, "Bob") == -1 && gallery_find(&g, "Ann Lee") == 0);
     gallery_free(&g);
+    tsr_close(ctx);
 }
 
-TEST(gallery_that_cannot_be_changed_stays_as_it_was)
+TEST(gallery_refuses_other_models_and_names_that_are_none)
 {
-    char path[256];
-    unsigned char before[ROOM], after[ROOM];
-    app_error error = {""}, refused = {""}, longer = {""}, other = {""}, missing = {""};
-    newcomer nobody = {"", "1.jpg", {0}};
-    snprintf(path, sizeof path, "%s", test_path("gallery-kept"));
-    CHECK(make_gallery(path, &error));
-    const size_t count = read_bytes(path, before, ROOM);
-    CHECK(!gallery_change(path, 77, true, refuse, NULL, &refused));
-    CHECK_TEXT(refused.text, "refused");
-    CHECK(!gallery_change(path, 77, true, add, &nobody, &longer));
-    CHECK_CONTAINS(longer.text, "a name has 1 to 255 bytes, not 0");
-    CHECK(!gallery_change(path, 78, true, refuse, NULL, &other));
-    CHECK_CONTAINS(other.text, "was made by another model (000000000000004d, this one is 000000000000004e)");
-    CHECK(count > 0 && read_bytes(path, after, ROOM) == count && memcmp(before, after, count) == 0);
-    CHECK(!gallery_change("build/test-tmp/no such folder/gallery", 77, true, refuse, NULL, &missing));
-    CHECK_CONTAINS(missing.text, "build/test-tmp/no such folder/gallery.lock: cannot be written");
-}
-
-TEST(gallery_cut_off_anywhere_or_changed_anywhere_is_refused)
-{
-    char path[256];
-    unsigned char bytes[ROOM];
-    app_error error = {""};
     gallery g;
-    snprintf(path, sizeof path, "%s", test_path("gallery-cut"));
-    CHECK(make_gallery(path, &error));
-    const size_t count = read_bytes(path, bytes, ROOM);
-    for (size_t i = 0; i < count; i++) {
-        app_error cut = {""}, changed = {""};
-        CHECK(!gallery_decode(&g, bytes, i, &cut) && cut.text[0]);
-        bytes[i] ^= 4;
-        CHECK(!gallery_decode(&g, bytes, count, &changed) && changed.text[0]);
-        bytes[i] ^= 4;
-    }
+    app_error errors[5] = {{""}, {""}, {""}, {""}, {""}};
+    const char *path = test_path("gallery-other");
+    tsr_context *ctx = tsr_open(NULL);
+    remove(path);
+    CHECK(!gallery_read(&g, ctx, path, &model, &errors[0]));
+    CHECK_CONTAINS(errors[0].text, "cannot be opened");
+    CHECK(!gallery_update(ctx, path, NULL, (gallery_task){refuse, NULL}, &errors[4]));
+    CHECK_CONTAINS(errors[4].text, "there is no gallery");
+    CHECK(put(path, (addition){"Bob", "b.jpg", 7, 1, 0}, &errors[1]));
+    CHECK(!gallery_read(&g, ctx, path, &(gallery_model){"net 9999", 3}, &errors[1]));
+    CHECK_CONTAINS(errors[1].text, "holds faces as \"net 0123\" sees them, and this model is \"net 9999\"");
+    CHECK(!put(path, (addition){"B\tob", "b.jpg", 7, 1, 0}, &errors[2]));
+    CHECK_CONTAINS(errors[2].text, "is no name");
+    CHECK(!put(path, (addition){"Bob", "b.jpg", 9, (tsr_real)NAN, 0}, &errors[3]));
+    CHECK_CONTAINS(errors[3].text, "b.jpg: the model makes no numbers of it");
+    tsr_close(ctx);
 }
 
-/* Damage whose checksum is right. */
-TEST(gallery_says_what_is_wrong_with_its_numbers)
+TEST(gallery_finds_all_damage_and_a_failed_change_leaves_the_file)
 {
-    static const struct {
-        int at, bytes;
-        uint64_t value;
-        const char *says;
-    } wrong[] = {{44, 4, 0xffffffffu, "4294967295 rows of 5 numbers do not fill it"}, {40, 4, 7, "3 rows of 7 numbers"},
-                 {48, 8, UINT64_MAX, "rows of 5 numbers do not fill it"}, {85, 1, 'x', "the name of row 3 is broken"},
-                 {86, 4, 0x7fc00000u, "a number is not finite"}};
-    char path[256];
-    unsigned char bytes[ROOM];
-    app_error error = {""};
+    unsigned char bytes[600], after[600];
     gallery g;
-    snprintf(path, sizeof path, "%s", test_path("gallery-wrong"));
-    CHECK(make_gallery(path, &error));
-    for (int i = 0; i < 5; i++) {
-        tsr_crc64 crc;
+    app_error error = {""}, no = {""};
+    const char *path = test_path("gallery-damage"), *broken = test_path("gallery-broken");
+    tsr_context *ctx = tsr_open(NULL);
+    remove(path);
+    CHECK(put(path, (addition){"Ann", "a.jpg", 1, 1, 0}, &error));
+    CHECK(put(path, (addition){"Bob", "b.jpg", 2, 2, 0}, &error));
+    const size_t size = read_bytes(path, bytes, sizeof bytes);
+    CHECK(size > 100 && size < sizeof bytes - 1);
+    for (size_t cut = 0; cut < size; cut++) {
         app_error problem = {""};
-        const size_t count = read_bytes(path, bytes, ROOM);
-        tsr_store_bits(bytes + wrong[i].at, wrong[i].value, wrong[i].bytes);
-        tsr_crc64_begin(&crc);
-        tsr_crc64_add(&crc, bytes, count - 8);
-        tsr_store_bits(bytes + count - 8, tsr_crc64_value(&crc), 8);
-        CHECK(!gallery_decode(&g, bytes, count, &problem));
-        CHECK_CONTAINS(problem.text, wrong[i].says);
+        CHECK(write_bytes(broken, bytes, cut));
+        CHECK(!gallery_read(&g, ctx, broken, &model, &problem) && problem.text[0]);
     }
+    for (size_t at = 0; at < size; at++) {
+        app_error problem = {""};
+        bytes[at] ^= 0x10;
+        CHECK(write_bytes(broken, bytes, size));
+        CHECK(!gallery_read(&g, ctx, broken, &model, &problem) && problem.text[0]);
+        bytes[at] ^= 0x10;
+    }
+    CHECK(write_bytes(broken, bytes, size + 1));
+    CHECK(!gallery_read(&g, ctx, broken, &model, &error));
+    CHECK(!gallery_update(ctx, path, &model, (gallery_task){refuse, NULL}, &no));
+    CHECK_TEXT(no.text, "no");
+    CHECK(read_bytes(path, after, sizeof after) == size && memcmp(bytes, after, size) == 0);
+    tsr_close(ctx);
 }
 
-TEST(gallery_finds_the_nearest_people_by_any_threads)
+#ifdef HAS_FORK
+enum { EACH = 40 };
+
+/* A child's work: adds people of its own, one change each. */
+static void add_many(const char *path, int child)
 {
-    enum { ROWS = 9000, PEOPLE = 1500, TOP = 4 };
-    app_error error = {""};
-    gallery g = gallery_new(1);
-    gallery_match found[2][TOP];
-    tsr_real row[LENGTH];
-    const tsr_rng rng = {9, 9};
-    for (int i = 0; i < ROWS; i++) {
-        char name[20], source[20];
-        snprintf(name, sizeof name, "p%d", i % PEOPLE);
-        snprintf(source, sizeof source, "%d", i);
-        for (int k = 0; k < LENGTH; k++) row[k] = (tsr_real)tsr_random_uniform(rng, (uint64_t)(i * LENGTH + k));
-        if (i == 50) memcpy(row, (tsr_real[]){0.5, 0.5, 0.5, 0.5, 0.5}, sizeof row);
-        CHECK(gallery_add(&g, name, source, row, LENGTH, &error));
+    bool done = true;
+    for (int i = 0; done && i < EACH; i++) {
+        char name[32];
+        app_error error = {""};
+        snprintf(name, sizeof name, "%d-%d", child, i);
+        done = put(path, (addition){name, "x.jpg", (uint64_t)i, (tsr_real)i, 0}, &error);
     }
-    for (int k = 0; k < LENGTH; k++) row[k] = (tsr_real)0.5;
-    for (int threads = 1; threads <= 2; threads++) {
-        tsr_context *ctx = tsr_open(&(tsr_options){.threads = threads});
-        CHECK_EQUAL(gallery_nearest(&g, ctx, row, NULL, found[threads - 1], TOP), TOP);
-        tsr_close(ctx);
-    }
-    for (int i = 0; i < TOP; i++)
-        CHECK(found[0][i].row == found[1][i].row && found[0][i].distance == found[1][i].distance);
-    CHECK(found[0][0].row == 50 && found[0][0].distance == 0);
-    for (int i = 1; i < TOP; i++) { /* by hand: nobody of another name is nearer and left out */
-        CHECK(found[0][i].distance >= found[0][i - 1].distance);
-        for (int r = 0; r < g.count; r++) {
-            bool named = false;
-            for (int k = 0; k <= i; k++) named = named || strcmp(g.entries[r].name, g.entries[found[0][k].row].name) == 0;
-            CHECK(named || squared_distance(g.rows + (ptrdiff_t)r * LENGTH, row, LENGTH) >= found[0][i].distance - 1e-6);
-        }
-    }
-    CHECK_EQUAL(gallery_nearest(&g, NULL, row, cosine_distance, found[0], 1), 1);
-    CHECK_NEAR(found[0][0].distance, 0, 1e-6);
-    gallery_free(&g);
+    _exit(!done);
 }
 
-/* ---- the verbs ---------------------------------------------------------------------------------------------------- */
-
-static int call(int (*verb_called)(int count, char **arguments), const char *words)
+static bool wait_and_die(gallery *g, void *user, app_error *error)
 {
-    enum { MOST = 24 };
-    char text[2000], *arguments[MOST];
-    int count = 0;
-    snprintf(text, sizeof text, "%s", words);
-    for (char *at = strtok(text, " "); at && count < MOST; at = strtok(NULL, " ")) arguments[count++] = at;
-    return verb_called(count, arguments);
+    (void)g;
+    (void)error;
+    if (write(*(int *)user, "", 1) == 1)
+        for (;;) pause();
+    return false;
 }
+#endif
 
-static bool make_people(const char *root)
+TEST(gallery_loses_nothing_between_two_processes)
 {
-    app_error error = {""};
-    for (int i = 0; i < 12; i++) {
-        char folder[300], path[400];
-        image p;
-        snprintf(folder, sizeof folder, "%.200s/p%d", root, i / 3);
-        snprintf(path, sizeof path, "%s/%d.png", folder, i % 3);
-        if (!folder_make(folder, &error) || !image_new(&p, 40, 40, 3, &error)) return false;
-        const bool done = faces_draw(&p, 1, i / 3, i % 3, &error) && image_write(&p, path, &error);
-        image_free(&p);
-        if (!done) return false;
-    }
-    return true;
-}
-
-TEST(door_enrolls_names_calibrates_and_removes)
-{
-    char root[256], out[256], words[1500], path[300], model[700], before[ROOM], after[ROOM];
-    app_error error = {""};
+#ifdef HAS_FORK
     gallery g;
-    snprintf(root, sizeof root, "%s", test_path("door-people"));
-    snprintf(out, sizeof out, "%s", test_path("door-out"));
-    snprintf(path, sizeof path, "%s/gallery", out);
-    snprintf(model, sizeof model, "--model %s/model.safetensors --gallery %s", out, path);
-    CHECK(make_people(root));
+    app_error error = {""};
+    const char *path = test_path("gallery-two");
+    tsr_context *ctx = tsr_open(NULL);
+    pid_t children[2];
+    int status = 0;
     remove(path);
-    snprintf(words, sizeof words, "--data %s --size 16 --embedding 8 --steps 2 --out %s", root, out);
-    CHECK_EQUAL(call(facenet_train, words), 0);
-    snprintf(words, sizeof words, "%s Ann %s/p0/0.png %s/p0/none.png", model, root, root); /* one of them is not there */
-    CHECK_EQUAL(call(facenet_enroll, words), 0);
-    snprintf(words, sizeof words, "%s --data %s", model, root);
-    CHECK_EQUAL(call(facenet_enroll, words), 0);
-    CHECK(gallery_read(&g, path, &error));
-    CHECK(g.count == 13 && g.length == 8 && isnan(g.threshold) && strcmp(g.entries[12].name, "p3") == 0);
-    for (int k = 0; k < 8; k++) CHECK_NEAR(g.rows[k], g.rows[8 + k], 1e-4); /* the same picture, alone and among others */
+    for (int child = 0; child < 2; child++) {
+        children[child] = fork();
+        CHECK(children[child] >= 0);
+        if (children[child] == 0) add_many(path, child);
+    }
+    for (int child = 0; child < 2; child++) CHECK(waitpid(children[child], &status, 0) > 0 && status == 0);
+    CHECK(gallery_read(&g, ctx, path, &model, &error));
+    CHECK_EQUAL(g.count, 2 * EACH);
     gallery_free(&g);
-    CHECK_EQUAL(call(facenet_calibrate, model), 0);
-    CHECK(gallery_read(&g, path, &error));
-    CHECK(g.threshold > 0 && g.far >= 0 && g.far <= 1 && g.frr >= 0 && g.frr <= 1);
+    tsr_close(ctx);
+#else
+    test_skip("there is no fork");
+#endif
+}
+
+TEST(gallery_is_unlocked_when_who_locked_it_is_killed)
+{
+#ifdef HAS_FORK
+    gallery g;
+    app_error error = {""};
+    char byte;
+    int ends[2];
+    const char *path = test_path("gallery-killed");
+    tsr_context *ctx = tsr_open(&(tsr_options){.threads = 1});
+    remove(path);
+    CHECK(put(path, (addition){"Ann", "a.jpg", 1, 1, 0}, &error));
+    CHECK(pipe(ends) == 0);
+    const pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) _exit(!gallery_update(ctx, path, &model, (gallery_task){wait_and_die, &ends[1]}, &error));
+    CHECK(read(ends[0], &byte, 1) == 1); /* it holds the lock */
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    close(ends[0]);
+    close(ends[1]);
+    CHECK(put(path, (addition){"Bob", "b.jpg", 2, 2, 0}, &error));
+    CHECK(gallery_read(&g, ctx, path, &model, &error));
+    CHECK_EQUAL(g.count, 2);
     gallery_free(&g);
-    snprintf(words, sizeof words, "%s %s/p0/1.png %s/p1/2.png", model, root, root);
-    CHECK_EQUAL(call(facenet_identify, words), 0);
-    CHECK_EQUAL(call(facenet_verify, words), 0);
-    snprintf(words, sizeof words, "--gallery %s Ann", path);
-    CHECK_EQUAL(call(facenet_remove, words), 0);
-    read_text(path, before, sizeof before);
-    CHECK_EQUAL(call(facenet_remove, words), 1);
-    read_text(path, after, sizeof after);
-    CHECK(memcmp(before, after, 100) == 0);
-    snprintf(words, sizeof words, "--gallery %s", path);
-    CHECK_EQUAL(call(facenet_list, words), 0);
-    snprintf(words, sizeof words, "%s Nobody %s/p0/none.png", model, root);
-    CHECK_EQUAL(call(facenet_enroll, words), 1);
-    CHECK_EQUAL(call(facenet_identify, model), 1);
-    snprintf(words, sizeof words, "%s %s/p0/none.png", model, root);
-    CHECK_EQUAL(call(facenet_identify, words), 1);
+    tsr_close(ctx);
+#else
+    test_skip("there is no fork");
+#endif
+}
+
+/* ---- the nearest ------------------------------------------------------------------------------------------------- */
+
+enum { ROWS = 9000, PEOPLE = 37, LENGTH = 19, TOP = 5 };
+
+/* Rows of whole numbers, of which many are equally near. */
+static bool make_rows(gallery *g, app_error *error)
+{
+    uint32_t state = 1;
+    tsr_real row[LENGTH];
+    if (!gallery_new(g, &(gallery_model){"net", LENGTH}, error)) return false;
+    g->persons = malloc(ROWS * sizeof *g->persons);
+    g->rows = malloc(ROWS * sizeof row);
+    for (int i = 0; g->persons && g->rows && i < ROWS; i++) {
+        for (int k = 0; k < LENGTH; k++) {
+            state = state * 1664525 + 1013904223;
+            g->rows[i * LENGTH + k] = (tsr_real)(state >> 30);
+        }
+        g->persons[i] = (int)(state >> 8) % PEOPLE;
+    }
+    g->count = ROWS;
+    return g->persons && g->rows;
+}
+
+/* The nearest row of each person, and of these the nearest, one after the other. */
+static void search(gallery_hit *out, const gallery *g, const gallery_query *q)
+{
+    bool taken[PEOPLE] = {false};
+    for (int n = 0; n < q->top; n++) {
+        out[n].distance = INFINITY;
+        for (int i = 0; i < g->count; i++) {
+            const double d = q->distance(g->rows + i * LENGTH, q->row, LENGTH);
+            if (!taken[g->persons[i]] && d < out[n].distance) out[n] = (gallery_hit){d, i, g->persons[i]};
+        }
+        taken[out[n].person] = true;
+    }
+}
+
+TEST(gallery_scan_finds_what_a_search_finds_with_any_threads)
+{
+    const row_distance distances[] = {squared_distance, cosine_distance};
+    tsr_real row[LENGTH];
+    gallery g;
+    app_error error = {""};
+    CHECK(make_rows(&g, &error));
+    for (int k = 0; k < LENGTH; k++) row[k] = (tsr_real)(k % 4);
+    for (int t = 1; t <= 3; t++)
+        for (int kind = 0; kind < 2; kind++) {
+            const gallery_query query = {row, distances[kind], TOP};
+            gallery_hit found[TOP], expected[TOP];
+            tsr_context *ctx = tsr_open(&(tsr_options){.threads = t});
+            CHECK_EQUAL(gallery_scan(found, &g, ctx, &query), TOP);
+            search(expected, &g, &query);
+            for (int i = 0; i < TOP; i++) {
+                CHECK_EQUAL(found[i].row, expected[i].row);
+                CHECK_EQUAL(found[i].person, expected[i].person);
+                CHECK_EQUAL(found[i].distance, expected[i].distance);
+            }
+            tsr_close(ctx);
+        }
+    gallery_free(&g);
+}
+
+TEST(gallery_scan_answers_as_many_people_as_there_are)
+{
+    tsr_real rows[] = {5, 1, 1, 3}, row[] = {0};
+    int persons[] = {0, 1, 0, 1};
+    gallery_hit found[9];
+    const gallery g = {.length = 1, .count = 4, .persons = persons, .rows = rows}, empty = {.length = 1};
+    tsr_context *ctx = tsr_open(NULL);
+    CHECK_EQUAL(gallery_scan(found, &g, ctx, &(gallery_query){row, squared_distance, 9}), 2);
+    CHECK(found[0].row == 1 && found[1].row == 2);
+    CHECK_EQUAL(gallery_scan(found, &empty, ctx, &(gallery_query){row, squared_distance, 9}), 0);
+    tsr_close(ctx);
 }

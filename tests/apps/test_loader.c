@@ -1,4 +1,5 @@
-/* Pictures made when they are wanted: the same whatever is held and however many threads; what happens to broken ones. */
+/* Pictures made when they are wanted: the same whatever is held and however many threads; what happens to broken
+ * ones. */
 #define _POSIX_C_SOURCE 200809L
 
 #include "apps/common/portraits.h"
@@ -56,7 +57,7 @@ TEST(loader_takes_the_middle_or_the_face_at_its_landmarks)
     CHECK(write_text(list, "face\t26\t23\t34\t23\n") && landmarks_read(&faces, list, &error));
     CHECK(write_text(list, "other.png\t26\t23\t34\t23\n") && landmarks_read(&others, list, &error));
     char *paths[] = {path};
-    picture_files files = {.paths = paths, .part = {0.5, 0}}; /* x from 25 to 55, y from 15 to 45 */
+    picture_files files = {.paths = paths, .part.size = 0.5}; /* x from 25 to 55, y from 15 to 45 */
     pictures p = {.count = 1, .size = 2, .channels = 1, .ctx = ctx, .make = picture_decode, .source = &files};
     CHECK(pictures_open(&p, 1, NULL, &error));
     const bool middle = p.pixels[0] == 255 && p.pixels[1] == 0 && p.pixels[2] == 85 && p.pixels[3] == 0;
@@ -202,7 +203,8 @@ static bool make_crowd(char *root)
     return true;
 }
 
-/* Trains a small net for a few steps, batches as facenet makes them; its parameters' values, summed with their places. */
+/* Trains a small net for a few steps, batches as facenet makes them; its parameters' values, summed with their
+ * places. */
 static bool train(const char *root, int cache_mb, int threads, int *held, double *out)
 {
     enum { BATCH = 12, SIDE = 160 };
@@ -272,4 +274,24 @@ TEST(loader_draws_the_same_faces_again)
     portraits_close(&b);
     tsr_close(ctx);
     CHECK(same);
+}
+
+/* Rows get lighter downwards. */
+TEST(loader_takes_the_middle_square_or_squeezes_the_whole)
+{
+    app_error error = {""};
+    image in, square, whole, low;
+    CHECK(image_new(&in, 4, 8, 1, &error));
+    for (int y = 0; y < 8; y++)
+        for (int x = 0; x < 4; x++) in.pixels[y * 4 + x] = (unsigned char)(y * 20);
+    CHECK(picture_square(&square, &in, (picture_part){0}, 4, 1, &error));
+    CHECK(picture_square(&whole, &in, (picture_part){.whole = true}, 4, 1, &error));
+    CHECK(picture_square(&low, &in, (picture_part){.size = 0.5, .down = 9}, 2, 1, &error));
+    const bool right = square.pixels[0] == 40 && square.pixels[12] == 100 && whole.pixels[0] == 10 &&
+                       whole.pixels[12] == 130 && low.pixels[0] == 120;
+    image_free(&in);
+    image_free(&square);
+    image_free(&whole);
+    image_free(&low);
+    CHECK(right);
 }

@@ -101,7 +101,8 @@ TEST(nets_refuse_what_they_cannot_see_or_make)
     }
     app_error error = {""};
     CHECK(!face_net_find("nn4", &error));
-    CHECK_TEXT(error.text, "there is no net \"nn4\"; there are small, medium, nn4.small2, nn1, nn2, nn3, face_resnet29");
+    CHECK_TEXT(error.text,
+               "there is no net \"nn4\"; there are small, medium, nn4.small2, nn1, nn2, nn3, face_resnet29");
 }
 
 TEST(nets_say_which_input_they_need)

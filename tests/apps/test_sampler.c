@@ -71,7 +71,8 @@ TEST(sampler_draws_by_seed_and_step_alone)
     sampler a, b, other;
     app_error error = {""};
     int x[6], y[6], z[6];
-    CHECK(sampler_open(&a, &set, 3, 2, 7, &error) && sampler_open(&b, &set, 3, 2, 7, &error) && sampler_open(&other, &set, 3, 2, 8, &error));
+    CHECK(sampler_open(&a, &set, 3, 2, 7, &error) && sampler_open(&b, &set, 3, 2, 7, &error) &&
+          sampler_open(&other, &set, 3, 2, 8, &error));
     sampler_draw(&a, 3, x);
     sampler_draw(&a, 9, x);
     sampler_draw(&b, 9, y);
@@ -89,9 +90,17 @@ TEST(drawn_portraits_do_not_depend_on_threads_or_on_how_many_are_drawn)
     tsr_context *one = tsr_open(&(tsr_options){.threads = 1}), *three = tsr_open(&(tsr_options){.threads = 3});
     portraits a, b, held_out;
     app_error error = {""};
-    CHECK(portraits_open(&a, one, &(portraits_request){.who.limit = 3, .cache_mb = 1, .per_person = 2, .size = 16, .channels = 3}, &error));
-    CHECK(portraits_open(&b, three, &(portraits_request){.who.limit = 5, .cache_mb = 1, .per_person = 2, .size = 16, .channels = 3}, &error));
-    CHECK(portraits_open(&held_out, three, &(portraits_request){.who.limit = 3, .cache_mb = 1, .per_person = 2, .size = 16, .channels = 3, .held_out = true}, &error));
+    CHECK(portraits_open(
+        &a, one, &(portraits_request){.who.limit = 3, .cache_mb = 1, .per_person = 2, .size = 16, .channels = 3},
+        &error));
+    CHECK(portraits_open(
+        &b, three, &(portraits_request){.who.limit = 5, .cache_mb = 1, .per_person = 2, .size = 16, .channels = 3},
+        &error));
+    CHECK(
+        portraits_open(&held_out, three,
+                       &(portraits_request){
+                           .who.limit = 3, .cache_mb = 1, .per_person = 2, .size = 16, .channels = 3, .held_out = true},
+                       &error));
     CHECK(memcmp(a.pictures.pixels, b.pictures.pixels, 6 * 16 * 16 * 3) == 0);
     CHECK(memcmp(a.pictures.pixels, held_out.pictures.pixels, 6 * 16 * 16 * 3) != 0);
     CHECK_EQUAL(a.pictures.labels[5], 2);

@@ -103,7 +103,8 @@ TEST(training_softmax_has_the_margin_of_its_formula)
     sampler_draw_singly(&t->sampler, 0, t->numbers, t->who);
     const int count = t->sampler.per_batch * t->sampler.per_person;
     TSR_NO_GRAD(room.ctx) {
-        const tsr_tensor *e = face_embed(room.m, net_batch(room.ctx, t->set, t->numbers, count, &settings.variation, 0));
+        const tsr_tensor *e = face_embed(room.m,
+                                         net_batch(room.ctx, t->set, t->numbers, count, &settings.variation, 0));
         const tsr_tensor *w = tsr_parameter_init(room.m, TRAINING_CLASSES ".weight", TSR_SHAPE(PEOPLE, 8),
                                                  &(tsr_init){.kind = TSR_INIT_XAVIER_UNIFORM});
         for (int i = 0; i < count; i++) {
