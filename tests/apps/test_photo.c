@@ -268,7 +268,6 @@ TEST(photo_options_that_do_not_fit_together_are_told)
         const char *error;
     } wrong[] = {
         {{.align = "landmarks"}, "--align landmarks needs --landmarks"},
-        {{.align = "crop"}, "--align crop needs --part"},
         {{.align = "auto", .landmarks = "a.tsv"}, "--landmarks is for --align landmarks, not for --align auto"},
         {{.align = "none", .landmarks = "a.tsv"}, "--landmarks is for --align landmarks, not for --align none"},
         {{.align = "auto"}, "--align auto needs --detector and --points (facenet import makes both)"},
