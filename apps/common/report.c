@@ -8,11 +8,13 @@
 #include <string.h>
 
 static const char style[] =
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}"
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem}"
+    "body{color:#222;background:#fff}"
     "h1{font-size:1.6rem}h2{font-size:1.2rem;margin-top:2.2rem}"
     "img{max-width:100%;height:auto;background:#fff;border-radius:4px}figure{margin:1rem 0}figcaption{color:#666}"
     ".wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}"
-    "th,td{padding:.25rem .7rem;text-align:right;border-bottom:1px solid #8884}th:first-child,td:first-child{text-align:left}"
+    "th,td{padding:.25rem .7rem;text-align:right;border-bottom:1px solid #8884}"
+    "th:first-child,td:first-child{text-align:left}"
     "@media(prefers-color-scheme:dark){body{color:#ddd;background:#181818}figcaption{color:#aaa}}";
 
 char *base64(const unsigned char *bytes, size_t count)
