@@ -277,10 +277,10 @@ TEST(contact_sheet_centres_pictures_in_a_grid)
 {
     unsigned char dark[6 * 3] = {0}, light[1] = {200};
     const image wide = {6, 3, 1, dark}, dot = {1, 1, 1, light};
-    const contact contacts[] = {{&wide, NULL}, {&dot, NULL}, {&dot, NULL}};
+    const contact contacts[] = {{&wide, NULL, NULL}, {&dot, NULL, NULL}, {&dot, NULL, NULL}};
     image p;
     app_error error = {""};
-    CHECK(contact_sheet(&p, contacts, 3, 2, 12, &error));
+    CHECK(contact_sheet(&p, contacts, 3, &(sheet_layout){.columns = 2, .cell = 12}, &error));
     const bool size = p.width == 2 * 20 + 8 && p.height == 2 * 20 + 8;
     const bool places =
         is_colour(&p, 8, 11, (colour){0, 0, 0}) && is_colour(&p, 19, 16, (colour){0, 0, 0}) &&
@@ -297,10 +297,10 @@ TEST(contact_sheet_cuts_long_captions_off)
     unsigned char light[1] = {200};
     const image dot = {1, 1, 1, light};
     const contact contacts[] = {
-        {&dot, "far too long a caption for a cell of so few pixels"}, {&dot, ""}, {&dot, NULL}};
+        {&dot, "far too long a caption for a cell of so few pixels", NULL}, {&dot, "", NULL}, {&dot, NULL, NULL}};
     image p;
     app_error error = {""};
-    CHECK(contact_sheet(&p, contacts, 3, 8, 60, &error));
+    CHECK(contact_sheet(&p, contacts, 3, &(sheet_layout){.columns = 8, .cell = 60}, &error));
     bool clear = p.width == 3 * 68 + 8;
     for (int y = 0; clear && y < p.height; y++) /* nothing between the cells */
         for (int x = 68; x < 76; x++) clear = clear && is_colour(&p, x, y, (colour){255, 255, 255});
@@ -314,13 +314,14 @@ TEST(contact_sheet_refuses_sizes_that_make_no_sense)
 {
     unsigned char light[1] = {200};
     const image dot = {1, 1, 1, light};
-    const contact one = {&dot, NULL};
+    const contact one = {&dot, NULL, NULL};
     static const int cases[][3] = {{0, 1, 20},   {1, 0, 20},       {1, 1, 0},
                                    {1, 1, 5000}, {2000000, 1, 20}, {-1, 1, 20}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         image p;
         app_error error = {""};
-        CHECK(!contact_sheet(&p, &one, cases[i][0], cases[i][1], cases[i][2], &error));
+        const sheet_layout layout = {.columns = cases[i][1], .cell = cases[i][2]};
+        CHECK(!contact_sheet(&p, &one, cases[i][0], &layout, &error));
         CHECK(error.text[0] != '\0' && p.pixels == NULL);
     }
 }
