@@ -287,7 +287,8 @@ bool eigenfaces_fit(eigenfaces *out, const unsigned char *pixels, int count, int
     return app_fail(error, "eigenfaces: all %d pictures are alike", count);
 }
 
-bool principal_components(double *out, const tsr_real *rows, int count, int dimension, int components, app_error *error)
+bool principal_components(double *out, const tsr_real *rows, int count, int dimension, int components,
+                          app_error *error)
 {
     eigenfaces e;
     lanczos l = {.rows = rows, .get = get_values, .count = count, .dimension = dimension};

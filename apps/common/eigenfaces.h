@@ -28,9 +28,10 @@ void eigenfaces_project(const eigenfaces *e, const unsigned char *picture, doubl
 
 void eigenfaces_free(eigenfaces *e);
 
-/* The same components of rows of values, [count, dimension]: the rows' coordinates, out [count, components]. Those along
- * components that the rows do not have (that are all alike, say) are 0. */
-bool principal_components(double *out, const tsr_real *rows, int count, int dimension, int components, app_error *error);
+/* The coordinates of rows of values, [count, dimension], along their own components: out [count, components]. Those
+ * along components that the rows do not have (that are all alike, say) are 0. */
+bool principal_components(double *out, const tsr_real *rows, int count, int dimension, int components,
+                          app_error *error);
 
 /* sqrt(sum (a_i - b_i)^2). */
 double euclidean_distance(const double *a, const double *b, int count);

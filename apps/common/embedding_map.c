@@ -164,13 +164,14 @@ typedef struct floor_plan {
 
 static floor_plan plan_of(unsigned char *taken, int side)
 {
-    const floor_plan f = {(WIDTH - 2 * MARGIN - side) / GRID + 1, (HEIGHT - TITLE - MARGIN - side) / GRID + 1, side, taken};
+    const floor_plan f = {.columns = (WIDTH - 2 * MARGIN - side) / GRID + 1,
+                          .rows = (HEIGHT - TITLE - MARGIN - side) / GRID + 1, .side = side, .taken = taken};
     memset(taken, 0, (size_t)f.columns * (size_t)f.rows);
     return f;
 }
 
-/* Takes the nearest free corner, and those too near to it: pictures are 3/4 of a side apart, along one axis at least, so
- * that nothing covers the middle of one. */
+/* Takes the nearest free corner, and those too near to it: pictures are 3/4 of a side apart, along one axis at least,
+ * so that nothing covers the middle of one. */
 static bool take_nearest(floor_plan *f, double x, double y, box *out)
 {
     int column = -1, row = -1;

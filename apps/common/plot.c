@@ -338,8 +338,9 @@ bool contact_sheet(image *out, const contact *contacts, int count, const sheet_l
 {
     const int columns = layout->columns, cell = layout->cell;
     *out = (image){0};
-    if (count < 1 || columns < 1 || cell < 8 || cell > 4096 || columns > 10000 || count > 1000000 || layout->group > 100)
-        return app_fail(error, "a sheet of %d pictures of %d pixels in %d columns cannot be drawn", count, cell, columns);
+    if (count < 1 || count > 1000000 || columns < 1 || columns > 10000 || layout->group > 99 || cell < 8 || cell > 4096)
+        return app_fail(error, "a sheet of %d pictures of %d pixels in %d columns cannot be drawn", count, cell,
+                        columns);
     const sheet s = sheet_of(contacts, count, layout);
     if (s.height > 1 << 28) return app_fail(error, "a sheet of %d pictures is too high", count);
     if (!image_new(out, s.width, (int)s.height, 3, error)) return false;
@@ -355,8 +356,8 @@ bool contact_sheet(image *out, const contact *contacts, int count, const sheet_l
                           (box){place.left, place.top - s.above, s.group * s.across - BESIDE, 0}, TEXT, black);
         done = paste_fitting(out, &contacts[i], place, error);
         if (contacts[i].caption)
-            write_centred(out, contacts[i].caption, (box){place.left, place.top + s.cell + s.below - 8 * s.scale, cell, 0}, s.scale,
-                          black);
+            write_centred(out, contacts[i].caption,
+                          (box){place.left, place.top + cell + s.below - 8 * s.scale, cell, 0}, s.scale, black);
     }
     if (!done) image_free(out);
     return done;

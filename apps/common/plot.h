@@ -33,7 +33,7 @@ typedef struct contact {
 } contact;
 
 typedef struct sheet_layout {
-    int columns, cell;        /* pictures in a row (made up to whole groups), and the square that each is made to fit, pixels */
+    int columns, cell;        /* pictures in a row, made up to whole groups, and the side of the square each fits */
     int group;                /* pictures that belong together and stand closer, from the first on; 0: none do */
     const char *title;        /* NULL: none */
     const char *const *above; /* a line above each group; NULL: none */

@@ -10,14 +10,14 @@
 /* Charts are drawn on white and stay so in the dark. On a narrow screen they keep a size at which their text can be
  * read, and are moved sideways. */
 static const char style[] =
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff;"
-    "overflow-wrap:anywhere}h1{font-size:1.6rem;line-height:1.25}h2{font-size:1.2rem;margin-top:2.2rem}"
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#222;background:"
+    "#fff;overflow-wrap:anywhere}h1{font-size:1.6rem;line-height:1.25}h2{font-size:1.2rem;margin-top:2.2rem}"
     "figure{margin:1.5rem 0}figcaption{color:#595959}.wide{overflow-x:auto}"
     "img{display:block;max-width:100%;height:auto;background:#fff;border-radius:4px}"
     "table{border-collapse:collapse;font-variant-numeric:tabular-nums}"
-    "th,td{padding:.25rem .7rem;text-align:right;border-bottom:1px solid #8884;overflow-wrap:normal}"
+    "th,td{padding:.25rem .7rem;text-align:right;border-bottom:1px solid #8884;white-space:nowrap}"
     "th:first-child,td:first-child{text-align:left;padding-left:0}"
-    "@media(max-width:40rem){.large{max-width:none;width:40rem}}"
+    "@media(max-width:40rem){.large{max-width:none;width:32rem}}"
     "@media(prefers-color-scheme:dark){body{color:#ddd;background:#181818}figcaption{color:#aaa}img{opacity:.92}}";
 
 char *base64(const unsigned char *bytes, size_t count)

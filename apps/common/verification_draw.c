@@ -172,7 +172,8 @@ static bool draw_mistaken(image *out, const contender *c, const pairs *list, con
         contacts[i] = (contact){&views[i], names[i], &frame};
     }
     snprintf(title, sizeof title, same ? "%d false rejects: one person, but farther than %.3f"
-                                       : "%d false accepts: two people, but nearer than %.3f", found, c->result.threshold);
+                                       : "%d false accepts: two people, but nearer than %.3f",
+             found, c->result.threshold);
     const sheet_layout layout = {2 * PAIRS_A_ROW, CELL, 2, title, above};
     const bool done = pictures_fetch(set, numbers, 2 * shown, pixels, error) &&
                       contact_sheet(out, contacts, 2 * shown, &layout, error);

@@ -28,7 +28,8 @@ static bool draw_sheet(image *out, const pictures *set, picture_list list, char 
     for (size_t i = 0; done && i < count; i++) {
         views[i] = (image){set->size, set->size, set->channels, pixels + i * picture_bytes(set)};
         contacts[i] = (contact){.picture = &views[i]};
-        if (captions) contacts[i] = (contact){&views[i], captions[i], i % 3 == 0 ? NULL : i % 3 == 1 ? &same : &different};
+        if (captions) contacts[i].caption = captions[i];
+        if (captions && i % 3 > 0) contacts[i].frame = i % 3 == 1 ? &same : &different;
     }
     done = done && pictures_fetch(set, list.numbers, list.count, pixels, error) &&
            contact_sheet(out, contacts, list.count, &layout, error);
