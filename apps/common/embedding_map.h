@@ -16,7 +16,7 @@ typedef struct map_rows {
 bool map_by_pca(double *out, const map_rows *rows, app_error *error);
 
 /* t-SNE (van der Maaten and Hinton 2008, algorithm 1, exact): neighbours stay neighbours, large distances say little.
- * `perplexity` is about how many neighbours count; it is lowered for few rows. Begins with the principal components, not
+ * `perplexity` is about how many neighbours count; it is lowered for few rows. Begins with principal components, not
  * at random, so that there is one map, which is the same for any number of the context's threads. Fewer than 4 rows
  * stay where they began; more than MAP_MOST_ROWS are an error. Time grows with count^2: 1000 rows take seconds. */
 bool map_by_tsne(double *out, tsr_context *ctx, const map_rows *rows, double perplexity, app_error *error);
