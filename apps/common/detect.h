@@ -23,8 +23,11 @@ typedef struct face_boxes {
  * anchors, tx, ty, tw, th and a score, all before their squashing. */
 tsr_tensor *detector_net(tsr_model *m, tsr_tensor *x);
 
-/* Boxes of side x side cells [side, side, 25] with a score of least_score or more, best first, none overlapping a
- * better one by more than 0.4 (intersection over union); in units of the whole square. *out has room for 5 side^2;
+/* Sorts boxes, best first, without those that overlap a better one by more than 0.4 (intersection over union); returns how
+ * many stay. */
+int face_boxes_best(face_box *boxes, int count);
+
+/* The best boxes of side x side cells [side, side, 25] with a score of least_score or more; in units of the whole square. *out has room for 5 side^2;
  * returns how many there are. */
 int detector_decode(const tsr_real *cells, int side, double least_score, face_box *out);
 

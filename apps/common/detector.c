@@ -65,22 +65,28 @@ static bool is_finite(const face_box *b)
     return isfinite(b->left) && isfinite(b->top) && isfinite(b->width) && isfinite(b->height);
 }
 
-int detector_decode(const tsr_real *cells, int side, double least_score, face_box *out)
+int face_boxes_best(face_box *boxes, int count)
 {
     const double most_overlap = 0.4;
-    int found = 0, kept = 0;
+    int kept = 0;
+    qsort(boxes, (size_t)count, sizeof *boxes, compare);
+    for (int i = 0; i < count; i++) {
+        bool covered = false;
+        for (int k = 0; k < kept && !covered; k++) covered = overlap(&boxes[k], &boxes[i]) > most_overlap;
+        if (!covered) boxes[kept++] = boxes[i];
+    }
+    return kept;
+}
+
+int detector_decode(const tsr_real *cells, int side, double least_score, face_box *out)
+{
+    int found = 0;
     for (int i = 0; i < side * side * ANCHORS; i++) {
         const int cell = i / ANCHORS;
         out[found] = box_of(cells + (ptrdiff_t)VALUES * i, i % ANCHORS, cell / side, cell % side, side);
         if (out[found].score >= least_score && is_finite(&out[found])) found++;
     }
-    qsort(out, (size_t)found, sizeof *out, compare);
-    for (int i = 0; i < found; i++) {
-        bool covered = false;
-        for (int k = 0; k < kept && !covered; k++) covered = overlap(&out[k], &out[i]) > most_overlap;
-        if (!covered) out[kept++] = out[i];
-    }
-    return kept;
+    return face_boxes_best(out, found);
 }
 
 /* ---- a photograph ------------------------------------------------------------------------------------------------ */

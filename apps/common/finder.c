@@ -47,28 +47,43 @@ static bool find_marks(found_face *face, const face_finder *finder, const image 
     return true;
 }
 
-/* Fills in the boxes. */
-static bool find_at(found_faces *out, const face_finder *finder, const image *photo, int size, app_error *error)
+/* The boxes that are seen at that size, joined with those in the list. */
+static bool look(face_boxes *list, const face_finder *finder, const image *photo, int size, app_error *error)
 {
-    face_boxes boxes;
-    if (!detector_find(&boxes, finder->detector, photo, size, finder->least_score, error)) return false;
-    out->items = malloc(((size_t)boxes.count + 1) * sizeof *out->items);
-    for (int i = 0; out->items && i < boxes.count; i++)
-        if (reaches_into(&boxes.items[i], photo)) out->items[out->count++].box = boxes.items[i];
-    face_boxes_free(&boxes);
-    return out->items || app_fail(error, "out of memory for faces");
+    face_boxes more;
+    if (!detector_find(&more, finder->detector, photo, size, finder->least_score, error)) return false;
+    face_box *items = realloc(list->items, ((size_t)list->count + (size_t)more.count + 1) * sizeof *items);
+    if (items) list->items = items;
+    for (int i = 0; items && i < more.count; i++)
+        if (reaches_into(&more.items[i], photo)) items[list->count++] = more.items[i];
+    face_boxes_free(&more);
+    if (!items) return app_fail(error, "out of memory for faces");
+    list->count = face_boxes_best(items, list->count);
+    return true;
+}
+
+static bool look_at_sizes(face_boxes *list, const face_finder *finder, const image *photo, app_error *error)
+{
+    const int middle = 416, large_faces[] = {160, 96};
+    if (finder->size) return look(list, finder, photo, finder->size, error);
+    bool done = look(list, finder, photo, middle, error);
+    if (photo->width > middle || photo->height > middle) done = done && look(list, finder, photo, 2 * middle, error);
+    for (int i = 0; i < 2 && list->count == 0; i++) done = done && look(list, finder, photo, large_faces[i], error);
+    return done;
 }
 
 bool finder_find(found_faces *out, const face_finder *finder, const image *photo, app_error *error)
 {
-    const int sizes[] = {finder->size ? finder->size : 416, 160, 96}, most = finder->size ? 1 : 3;
-    bool done = true;
+    face_boxes boxes = {0};
     *out = (found_faces){0};
-    for (int i = 0; done && i < most && out->count == 0; i++) {
-        found_faces_free(out);
-        done = find_at(out, finder, photo, sizes[i], error);
+    bool done = look_at_sizes(&boxes, finder, photo, error);
+    out->items = malloc(((size_t)boxes.count + 1) * sizeof *out->items);
+    if (done && !out->items) done = app_fail(error, "out of memory for faces");
+    for (; done && out->count < boxes.count; out->count++) {
+        out->items[out->count].box = boxes.items[out->count];
+        done = find_marks(&out->items[out->count], finder, photo, error);
     }
-    for (int i = 0; done && i < out->count; i++) done = find_marks(&out->items[i], finder, photo, error);
+    face_boxes_free(&boxes);
     if (!done) found_faces_free(out);
     return done;
 }

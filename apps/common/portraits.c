@@ -59,9 +59,8 @@ bool portraits_finder(face_finder *out, tsr_context *ctx, const portraits_reques
 static bool fits_together(photo_align align, const portraits_request *r, app_error *error)
 {
     if (align == PHOTO_LANDMARKS && !r->landmarks) return app_fail(error, "--align landmarks needs --landmarks");
-    if (align != PHOTO_LANDMARKS && r->landmarks)
-        return app_fail(error, "--landmarks is for --align landmarks, not for --align %s", r->align);
-    return align != PHOTO_CROP || r->part.size > 0 || app_fail(error, "--align crop needs --part");
+    return align == PHOTO_LANDMARKS || !r->landmarks ||
+           app_fail(error, "--landmarks is for --align landmarks, not for --align %s", r->align);
 }
 
 bool portraits_cutter(photo_cutter *out, landmark_list *faces, tsr_context *ctx, const portraits_request *r,

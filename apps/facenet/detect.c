@@ -95,7 +95,8 @@ static bool look_at_all(const command *c, const face_finder *finder, const detec
         fprintf(stderr, "facenet detect: %s\n", problem.text);
         failed++;
     }
-    if (marks && fclose(marks) != 0) return app_fail(error, "%s: cannot be written", o->landmarks);
+    const bool unwritten = marks && ferror(marks);
+    if ((marks && fclose(marks) != 0) || unwritten) return app_fail(error, "%s: cannot be written", o->landmarks);
     return failed == 0 || app_fail(error, "%d of %d photographs failed", failed, c->rest_count);
 }
 
@@ -107,8 +108,8 @@ int facenet_detect(int count, char **arguments)
          0, NULL},
         {"points", OPTION_TEXT, &o.nets.points, "net that finds landmarks; out/face_landmark68.safetensors", "FILE", 0, 0,
          NULL},
-        {"size", OPTION_INT, &o.size, "side of the square that the detector sees, a multiple of 32; 0: 416 for small faces, "
-         "and where there is none 160, then 96", "N", 0, 2048, NULL},
+        {"size", OPTION_INT, &o.size, "side of the square that the detector sees, a multiple of 32: the larger, the smaller "
+         "the faces that it finds; 0: some are tried", "N", 0, 2048, NULL},
         {"score", OPTION_DOUBLE, &o.score, "least score of a face", "X", 0, 1, NULL},
         {"landmarks", OPTION_TEXT, &o.landmarks, "file for the eyes, nose and mouth of each photograph's main face, as "
          "--landmarks of other verbs reads it", "FILE", 0, 0, NULL},
@@ -120,6 +121,10 @@ int facenet_detect(int count, char **arguments)
                  .option_count = (int)(sizeof options / sizeof *options)};
     const int status = command_start(&c, count, arguments);
     if (status != COMMAND_GO) return status;
+    if (o.size % 32 != 0) {
+        fprintf(stderr, "facenet detect: --size is a multiple of 32, not %d\n", o.size);
+        return COMMAND_WRONG_USAGE;
+    }
     app_error error = {""};
     face_finder finder = {0};
     tsr_context *ctx = tsr_open(&(tsr_options){.threads = o.threads});
