@@ -15,7 +15,7 @@ static unsigned char greys[PICTURES] = {40, 60, 80, 100, 120, 140, 160, 180, 200
 static int labels[PICTURES] = {0, 0, 1, 1, 2, 2, 3, 3, 4, 4};
 static pair items[PAIRS] = {{0, 1, true, 0},  {2, 3, true, 1},  {4, 5, true, 0},  {6, 7, true, 1},
                             {1, 2, false, 0}, {3, 4, false, 1}, {5, 6, false, 0}, {7, 8, false, 1}};
-static const double distances[PAIRS] = {0.1, 0.2, 0.3, 1.5, 0.25, 0.9, 1.1, 1.2};
+static const double distances[PAIRS] = {0.1, 0.2, 1.05, 1.5, 0.25, 0.9, 1.1, 1.2};
 
 static bool measure(contender *c, pictures *set, tsr_context *ctx, app_error *error)
 {
@@ -54,20 +54,21 @@ TEST(draw_mistakes_shows_what_the_threshold_judges_wrongly_worst_first)
     const people who = {.count = 2, .picture_count = 4, .persons = persons, .places = places};
     const pairs list = {.count = PAIRS, .folds = 2, .items = items};
     CHECK(measure(&c, &set, ctx, &error));
-    c.result.threshold = 1; /* wrong: 0.25 and 0.9 of two people, 1.5 of one */
+    c.result.threshold = 1; /* wrong: 0.25 and 0.9 of two people, 1.5 and 1.05 of one */
     const bool done = draw_mistakes(&out, &c, &list, &who, &error);
     CHECK(done);
-    const box upper = {0, 0, out.width, out.height / 2}, lower = {0, out.height / 2, out.width, out.height / 2},
-              leftmost = {0, 0, out.width / 2, out.height / 2};
+    const int half = out.width / 2, height = out.height / 2;
+    const box upper = {0, 0, out.width, height}, lower = {0, height, out.width, height}, leftmost = {0, 0, half, height},
+              below = {0, height, half, height};
     const int cell = 144 * 144;
     const bool nearest = count_of(&out, 60, 60, 60, leftmost) == cell && count_of(&out, 80, 80, 80, leftmost) == cell;
     const bool second = count_of(&out, 100, 100, 100, upper) == cell && count_of(&out, 100, 100, 100, leftmost) == 0;
-    const bool rejected = count_of(&out, 160, 160, 160, lower) == cell && count_of(&out, 180, 180, 180, lower) == cell;
+    const bool rejected = count_of(&out, 160, 160, 160, below) == cell && count_of(&out, 180, 180, 180, below) == cell;
     const bool right = count_of(&out, 40, 40, 40, upper) == 0 && count_of(&out, 200, 200, 200, upper) == 0;
     const bool frames = count_of(&out, 213, 94, 0, upper) > 1000 && count_of(&out, 0, 114, 178, lower) > 1000;
     image_free(&out);
     c.result.threshold = 1.3;
-    c.distances[3] = 1.25;
+    c.distances[3] = 1.25; /* all right now */
     for (int i = 4; i < PAIRS; i++) c.distances[i] = 2;
     const bool none = draw_mistakes(&out, &c, &list, &who, &error) && out.height < 100;
     image_free(&out);
