@@ -3,7 +3,6 @@
 #include "apps/common/eigenfaces.h"
 #include "apps/common/plot.h"
 #include "apps/common/transform.h"
-#include "core/parallel.h"
 
 #include <float.h>
 #include <math.h>
@@ -16,11 +15,6 @@ bool map_by_pca(double *out, const map_rows *rows, app_error *error)
 }
 
 /* ---- t-SNE ------------------------------------------------------------------------------------------------------- */
-
-typedef struct similarity_job {
-    const map_rows *rows;
-    double *p, perplexity;
-} similarity_job;
 
 /* Makes the squared distances of row i its conditional similarities (eq. 1), by bisection for the width at which their
  * entropy is the perplexity's. */
@@ -45,37 +39,32 @@ static void find_width(double *row, int count, int i, double perplexity)
     for (int j = 0; j < count; j++) row[j] = j == i ? 0 : exp(-beta * (row[j] - nearest)) / sum;
 }
 
-static void find_similarities(void *user, int64_t begin, int64_t end)
+/* Joint similarities (section 2.2) of all rows. */
+static void find_similarities(double *p, const map_rows *rows, double perplexity)
 {
-    const similarity_job *job = user;
-    const int count = job->rows->count, length = job->rows->length;
-    for (int64_t i = begin; i < end; i++) {
-        const tsr_real *a = job->rows->values + i * length;
-        double *row = job->p + i * count;
-        for (int j = 0; j < count; j++) {
-            const tsr_real *b = job->rows->values + (ptrdiff_t)j * length;
-            row[j] = 0;
-            for (int k = 0; k < length; k++) row[j] += ((double)a[k] - (double)b[k]) * ((double)a[k] - (double)b[k]);
+    const ptrdiff_t count = rows->count, length = rows->length;
+    for (ptrdiff_t i = 0; i < count; i++) {
+        for (ptrdiff_t j = 0; j < count; j++) {
+            double sum = 0;
+            for (ptrdiff_t k = 0; k < length; k++) {
+                const double d = (double)rows->values[i * length + k] - (double)rows->values[j * length + k];
+                sum += d * d;
+            }
+            p[i * count + j] = sum;
         }
-        find_width(row, count, (int)i, job->perplexity);
+        find_width(p + i * count, (int)count, (int)i, perplexity);
     }
-}
-
-static void make_joint(double *p, int count)
-{
     for (ptrdiff_t i = 0; i < count; i++)
         for (ptrdiff_t j = 0; j < i; j++)
-            p[i * count + j] = p[j * count + i] = (p[i * count + j] + p[j * count + i]) / (2.0 * count);
+            p[i * count + j] = p[j * count + i] = (p[i * count + j] + p[j * count + i]) / (2.0 * (double)count);
 }
 
-/* Of each point: the pull of its neighbours into the gradient; the push of all, and the sum that normalises it, into
- * room. */
-static void find_forces(void *user, int64_t begin, int64_t end)
+void tsne_gradient(const tsne_state *s)
 {
-    const tsne_state *s = user;
-    for (int64_t i = begin; i < end; i++) {
-        const double *p = s->p + i * s->count, x = s->map[2 * i], y = s->map[2 * i + 1];
-        double pull_x = 0, pull_y = 0, push_x = 0, push_y = 0, sum = -1; /* without the point itself */
+    double all = 0;
+    for (int i = 0; i < s->count; i++) {
+        const double *p = s->p + (ptrdiff_t)i * s->count, x = s->map[2 * i], y = s->map[2 * i + 1];
+        double pull_x = 0, pull_y = 0, push_x = 0, push_y = 0, sum = 0;
         for (int j = 0; j < s->count; j++) {
             const double dx = x - s->map[2 * j], dy = y - s->map[2 * j + 1], near = 1 / (1 + dx * dx + dy * dy);
             const double pull = p[j] * near, push = near * near;
@@ -87,29 +76,20 @@ static void find_forces(void *user, int64_t begin, int64_t end)
         }
         s->gradient[2 * i] = pull_x;
         s->gradient[2 * i + 1] = pull_y;
-        s->room[3 * i] = push_x;
-        s->room[3 * i + 1] = push_y;
-        s->room[3 * i + 2] = sum;
+        s->room[2 * i] = push_x;
+        s->room[2 * i + 1] = push_y;
+        all += sum - 1; /* without the point itself */
     }
-}
-
-void tsne_gradient(tsr_context *ctx, const tsne_state *s)
-{
-    tsne_state copy = *s;
-    double sum = 0;
-    tsr_parallel(ctx, s->count, tsr_grain(20.0 * s->count), find_forces, &copy);
-    for (int i = 0; i < s->count; i++) sum += s->room[3 * i + 2];
-    for (int i = 0; i < s->count; i++)
-        for (int k = 0; k < 2; k++)
-            s->gradient[2 * i + k] = 4 * (s->exaggeration * s->gradient[2 * i + k] - s->room[3 * i + k] / sum);
+    for (int i = 0; i < 2 * s->count; i++)
+        s->gradient[i] = 4 * (s->exaggeration * s->gradient[i] - s->room[i] / all);
 }
 
 /* Gradient descent with momentum and a gain for each coordinate that grows while its sign stays (section 3.4). */
-static void descend(tsr_context *ctx, double *map, const double *p, double *room, int count)
+static void descend(double *map, const double *p, double *room, int count)
 {
     enum { STEPS = 500, EXAGGERATED = 120 };
     const double exaggeration = 12, rate = fmax(count / exaggeration, 10);
-    double *speed = room + 5 * count, *gain = speed + 2 * count;
+    double *speed = room + 4 * count, *gain = speed + 2 * count;
     tsne_state s = {.count = count, .p = p, .map = map, .gradient = room, .room = room + 2 * count};
     for (int i = 0; i < 2 * count; i++) {
         speed[i] = 0;
@@ -118,7 +98,7 @@ static void descend(tsr_context *ctx, double *map, const double *p, double *room
     for (int step = 0; step < STEPS; step++) {
         const bool early = step < EXAGGERATED;
         s.exaggeration = early ? exaggeration : 1;
-        tsne_gradient(ctx, &s);
+        tsne_gradient(&s);
         for (int i = 0; i < 2 * count; i++) {
             gain[i] = s.gradient[i] * speed[i] < 0 ? gain[i] + 0.2 : fmax(gain[i] * 0.8, 0.01);
             speed[i] = (early ? 0.5 : 0.8) * speed[i] - rate * gain[i] * s.gradient[i];
@@ -127,23 +107,21 @@ static void descend(tsr_context *ctx, double *map, const double *p, double *room
     }
 }
 
-bool map_by_tsne(double *out, tsr_context *ctx, const map_rows *rows, double perplexity, app_error *error)
+bool map_by_tsne(double *out, const map_rows *rows, double perplexity, app_error *error)
 {
     const int count = rows->count;
     if (count > MAP_MOST_ROWS)
         return app_fail(error, "a map is made of %d rows at most, not %d", (int)MAP_MOST_ROWS, count);
     if (!map_by_pca(out, rows, error)) return false;
     if (count < 4) return true;
-    double *p = malloc((size_t)count * (size_t)count * sizeof *p), *room = malloc(9 * (size_t)count * sizeof *room);
+    double *p = malloc((size_t)count * (size_t)count * sizeof *p), *room = malloc(8 * (size_t)count * sizeof *room);
     const bool done = (p && room) || app_fail(error, "out of memory for a map of %d rows", count);
     if (done) {
         double most = DBL_MIN;
         for (int i = 0; i < 2 * count; i++) most = fmax(most, fabs(out[i]));
         for (int i = 0; i < 2 * count; i++) out[i] *= 1e-2 / most;
-        similarity_job job = {rows, p, fmin(perplexity, (count - 1) / 3.0)};
-        tsr_parallel(ctx, count, tsr_grain(3.0 * count * rows->length), find_similarities, &job);
-        make_joint(p, count);
-        descend(ctx, out, p, room, count);
+        find_similarities(p, rows, fmin(perplexity, (count - 1) / 3.0));
+        descend(out, p, room, count);
     }
     free(p);
     free(room);

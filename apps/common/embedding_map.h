@@ -16,20 +16,19 @@ typedef struct map_rows {
 bool map_by_pca(double *out, const map_rows *rows, app_error *error);
 
 /* t-SNE (van der Maaten and Hinton 2008, algorithm 1, exact): neighbours stay neighbours, large distances say little.
- * `perplexity` is about how many neighbours count; it is lowered for few rows. Begins with principal components, not
- * at random, so that there is one map, which is the same for any number of the context's threads. Fewer than 4 rows
- * stay where they began; more than MAP_MOST_ROWS are an error. Time grows with count^2: 1000 rows take seconds. */
-bool map_by_tsne(double *out, tsr_context *ctx, const map_rows *rows, double perplexity, app_error *error);
+ * `perplexity` is about how many neighbours count; it is lowered for few rows. Begins with principal components, not at
+ * random, so that rows have one map. Fewer than 4 rows stay where they began; more than MAP_MOST_ROWS are an error.
+ * Time grows with count^2; 1000 rows take about 2 s. */
+bool map_by_tsne(double *out, const map_rows *rows, double perplexity, app_error *error);
 
-/* The gradient [count][2] of the divergence (eq. 5) of a map [count][2] from the rows' joint similarities p [count,
- * count], with these times `exaggeration`; `room` has 3 * count values. */
+/* The gradient of the divergence (eq. 5) of a map from joint similarities times `exaggeration`. */
 typedef struct tsne_state {
     int count;
-    const double *p, *map;
+    const double *p, *map; /* [count, count]; [count, 2] */
     double exaggeration;
-    double *gradient, *room;
+    double *gradient, *room; /* [count, 2] each */
 } tsne_state;
-void tsne_gradient(tsr_context *ctx, const tsne_state *s);
+void tsne_gradient(const tsne_state *s);
 
 /* Pictures at their points, moved as little as lets the middle of each be seen, as large as there is room for. The two
  * colours of a frame are its label's: 64 that differ, then again. */

@@ -220,7 +220,7 @@ bool draw_map(image *out, const contender *c, bool tsne, app_error *error)
         views[i] = (image){set->size, set->size, set->channels, pixels + (size_t)i * picture_bytes(set)};
     }
     done = done && pictures_fetch(set, numbers, count, pixels, error);
-    done = done && (tsne ? map_by_tsne(map, set->ctx, &rows, 20, error) : map_by_pca(map, &rows, error));
+    done = done && (tsne ? map_by_tsne(map, &rows, 20, error) : map_by_pca(map, &rows, error));
     done = done && map_draw(out, map, &(map_pictures){views, set->labels, count},
                             tsne ? "embeddings, by t-SNE" : "embeddings, by their principal components", error);
     free(pixels);

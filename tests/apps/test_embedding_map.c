@@ -14,10 +14,10 @@
 enum { ROWS = 30, LENGTH = 6 };
 
 /* Three heaps far apart. */
-static void make_heaps(tsr_real *rows, int count)
+static void make_heaps(tsr_real *rows)
 {
     const tsr_rng rng = {4, 4};
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < ROWS; i++)
         for (int k = 0; k < LENGTH; k++)
             rows[i * LENGTH + k] =
                 (tsr_real)(0.3 * tsr_random_uniform(rng, (uint64_t)(i * LENGTH + k)) + (k == i % 3 ? 4 : 0));
@@ -31,13 +31,12 @@ static double apart(const double *map, int i, int j)
 TEST(map_by_tsne_keeps_heaps_together_and_apart)
 {
     tsr_real values[ROWS * LENGTH];
-    double map[2 * ROWS];
+    double map[2 * ROWS], again[2 * ROWS];
     app_error error = {""};
-    make_heaps(values, ROWS);
+    make_heaps(values);
     const map_rows rows = {values, ROWS, LENGTH};
-    tsr_context *ctx = tsr_open(NULL);
-    CHECK(map_by_tsne(map, ctx, &rows, 5, &error));
-    tsr_close(ctx);
+    CHECK(map_by_tsne(map, &rows, 5, &error) && map_by_tsne(again, &rows, 5, &error));
+    CHECK(memcmp(map, again, sizeof map) == 0);
     double within = 0, between = INFINITY;
     for (int i = 0; i < ROWS; i++)
         for (int j = 0; j < i; j++) {
@@ -47,38 +46,19 @@ TEST(map_by_tsne_keeps_heaps_together_and_apart)
     CHECK(within > 0 && 2 * within < between);
 }
 
-TEST(map_by_tsne_has_the_same_bits_for_any_number_of_threads)
-{
-    enum { MANY = 300 };
-    static tsr_real values[MANY * LENGTH];
-    static double maps[3][2 * MANY];
-    app_error error = {""};
-    make_heaps(values, MANY);
-    const map_rows rows = {values, MANY, LENGTH};
-    for (int threads = 1; threads <= 3; threads++) {
-        tsr_context *ctx = tsr_open(&(tsr_options){.threads = threads});
-        const bool done = map_by_tsne(maps[threads - 1], ctx, &rows, 20, &error);
-        tsr_close(ctx);
-        CHECK(done);
-    }
-    CHECK(memcmp(maps[0], maps[1], sizeof maps[0]) == 0 && memcmp(maps[0], maps[2], sizeof maps[0]) == 0);
-}
-
 TEST(map_by_tsne_of_few_many_or_equal_rows)
 {
     enum { EQUAL = 10 };
     static tsr_real values[EQUAL * LENGTH];
     double map[2 * EQUAL];
     app_error error = {""}, many = {""};
-    tsr_context *ctx = tsr_open(NULL);
     for (int i = 0; i < EQUAL * LENGTH; i++) values[i] = (tsr_real)0.1;
-    bool done = map_by_tsne(map, ctx, &(map_rows){values, EQUAL, LENGTH}, 20, &error);
+    bool done = map_by_tsne(map, &(map_rows){values, EQUAL, LENGTH}, 20, &error);
     for (int i = 0; i < 2 * EQUAL; i++) done = done && isfinite(map[i]);
     values[0] = 3;
-    done = done && map_by_tsne(map, ctx, &(map_rows){values, 2, LENGTH}, 20, &error);
+    done = done && map_by_tsne(map, &(map_rows){values, 2, LENGTH}, 20, &error);
     const bool few = fabs(fabs(map[0] - map[2]) - 2.9) < 1e-6 && fabs(map[1] - map[3]) < 1e-6;
-    CHECK(!map_by_tsne(map, ctx, &(map_rows){values, 1001, LENGTH}, 20, &many));
-    tsr_close(ctx);
+    CHECK(!map_by_tsne(map, &(map_rows){values, 1001, LENGTH}, 20, &many));
     CHECK(done);
     CHECK(few);
     CHECK_TEXT(many.text, "a map is made of 1000 rows at most, not 1001");
@@ -103,15 +83,14 @@ TEST(map_by_tsne_descends_along_the_gradient_of_its_divergence)
 {
     enum { COUNT = 9 };
     const tsr_rng rng = {8, 8};
-    double map[2 * COUNT], gradient[2 * COUNT], room[3 * COUNT], p[COUNT * COUNT] = {0}, sum = 0;
+    double map[2 * COUNT], gradient[2 * COUNT], room[2 * COUNT], p[COUNT * COUNT] = {0}, sum = 0;
     for (int i = 0; i < 2 * COUNT; i++) map[i] = tsr_random_uniform(rng, (uint64_t)i);
     for (int i = 0; i < COUNT; i++)
         for (int j = 0; j < i; j++) sum += 2 * (p[i * COUNT + j] = p[j * COUNT + i] = 0.1 + (i * 3 + j) % 4);
     for (int i = 0; i < COUNT * COUNT; i++) p[i] /= sum;
-    tsr_context *ctx = tsr_open(NULL);
     for (int early = 0; early < 2; early++) {
         const double exaggeration = early ? 12 : 1;
-        tsne_gradient(ctx, &(tsne_state){COUNT, p, map, exaggeration, gradient, room});
+        tsne_gradient(&(tsne_state){COUNT, p, map, exaggeration, gradient, room});
         for (int i = 0; i < 2 * COUNT; i++) {
             const double at = map[i], step = 1e-5;
             map[i] = at + step;
@@ -122,7 +101,6 @@ TEST(map_by_tsne_descends_along_the_gradient_of_its_divergence)
             CHECK_NEAR(gradient[i], (more - less) / (2 * step), 1e-8);
         }
     }
-    tsr_close(ctx);
 }
 
 /* ---- principal components ---------------------------------------------------------------------------------------- */
