@@ -58,8 +58,8 @@ TEST(draw_mistakes_shows_what_the_threshold_judges_wrongly_worst_first)
     const bool done = draw_mistakes(&out, &c, &list, &who, &error);
     CHECK(done);
     const int half = out.width / 2, height = out.height / 2;
-    const box upper = {0, 0, out.width, height}, lower = {0, height, out.width, height}, leftmost = {0, 0, half, height},
-              below = {0, height, half, height};
+    const box upper = {0, 0, out.width, height}, leftmost = {0, 0, half, height};
+    const box lower = {0, height, out.width, height}, below = {0, height, half, height};
     const int cell = 144 * 144;
     const bool nearest = count_of(&out, 60, 60, 60, leftmost) == cell && count_of(&out, 80, 80, 80, leftmost) == cell;
     const bool second = count_of(&out, 100, 100, 100, upper) == cell && count_of(&out, 100, 100, 100, leftmost) == 0;
