@@ -85,7 +85,8 @@ static void tridiagonal_eigen(double *diagonal, double *off, double *vectors, in
 /* ---- Lanczos ------------------------------------------------------------------------------------------- */
 
 typedef struct lanczos {
-    const unsigned char *pixels;
+    const void *rows;
+    void (*get)(double *out, const void *rows, int i, int dimension); /* one of them */
     int count, dimension;
     const double *mean;
     int size, room;       /* vectors of the basis so far, and allocated */
@@ -135,8 +136,8 @@ static void covariance_times(const lanczos *l, const double *from, double *to)
 {
     memset(to, 0, (size_t)l->dimension * sizeof *to);
     for (int i = 0; i < l->count; i++) {
-        const unsigned char *picture = l->pixels + (size_t)i * (size_t)l->dimension;
-        for (int j = 0; j < l->dimension; j++) l->centred[j] = (double)picture[j] - l->mean[j];
+        l->get(l->centred, l->rows, i, l->dimension);
+        for (int j = 0; j < l->dimension; j++) l->centred[j] -= l->mean[j];
         add_scaled(to, l->centred, dot(l->centred, from, l->dimension) / l->count, l->dimension);
     }
 }
@@ -212,19 +213,27 @@ static bool find_components(lanczos *l, int wanted)
 
 /* ---- the model ----------------------------------------------------------------------------------------- */
 
-/* Returns whether any two pictures differ. */
-static bool find_mean(double *mean, const unsigned char *pixels, int count, int dimension)
+static void get_picture(double *out, const void *rows, int i, int dimension)
 {
-    const size_t d = (size_t)dimension;
-    bool differ = false;
-    memset(mean, 0, d * sizeof *mean);
-    for (int i = 0; i < count; i++) {
-        const unsigned char *picture = pixels + (size_t)i * d;
-        for (int j = 0; j < dimension; j++) mean[j] += (double)picture[j];
-        differ = differ || memcmp(picture, pixels, d) != 0;
+    const unsigned char *picture = (const unsigned char *)rows + (size_t)i * (size_t)dimension;
+    for (int j = 0; j < dimension; j++) out[j] = picture[j];
+}
+
+static void get_values(double *out, const void *rows, int i, int dimension)
+{
+    const tsr_real *row = (const tsr_real *)rows + (size_t)i * (size_t)dimension;
+    for (int j = 0; j < dimension; j++) out[j] = (double)row[j];
+}
+
+/* `room` has [dimension] values. */
+static void find_mean(double *mean, const lanczos *l, double *room)
+{
+    memset(mean, 0, (size_t)l->dimension * sizeof *mean);
+    for (int i = 0; i < l->count; i++) {
+        l->get(room, l->rows, i, l->dimension);
+        for (int j = 0; j < l->dimension; j++) mean[j] += room[j];
     }
-    for (int j = 0; j < dimension; j++) mean[j] /= count;
-    return differ;
+    for (int j = 0; j < l->dimension; j++) mean[j] /= l->count;
 }
 
 static void set_axis(eigenfaces *e, int i, const lanczos *l)
@@ -242,9 +251,10 @@ static void set_axis(eigenfaces *e, int i, const lanczos *l)
     e->variances[i] = l->values[l->order[i]];
 }
 
-bool eigenfaces_fit(eigenfaces *out, const unsigned char *pixels, int count, int dimension, int components,
-                    app_error *error)
+/* Finds the components of the rows that `l` has. */
+static bool fit(eigenfaces *out, lanczos *l, int components, app_error *error)
 {
+    const int dimension = l->dimension, count = l->count;
     *out = (eigenfaces){.dimension = dimension};
     if (count < 2 || dimension < 1 || components < 0)
         return app_fail(error, "eigenfaces: %d components of %d pictures of %d values cannot be found",
@@ -255,16 +265,45 @@ bool eigenfaces_fit(eigenfaces *out, const unsigned char *pixels, int count, int
     out->mean = malloc((size_t)dimension * sizeof *out->mean);
     out->axes = malloc((size_t)wanted * (size_t)dimension * sizeof *out->axes);
     out->variances = malloc((size_t)wanted * sizeof *out->variances);
-    lanczos l = {.pixels = pixels, .count = count, .dimension = dimension, .mean = out->mean};
     bool done = out->mean && out->axes && out->variances;
-    if (done && !find_mean(out->mean, pixels, count, dimension))
-        app_fail(error, "eigenfaces: all %d pictures are alike", count);
-    done = done && !error->text[0] && find_components(&l, wanted);
-    if (done) out->components = wanted < l.size ? wanted : l.size;
+    if (done) find_mean(out->mean, l, out->axes);
+    l->mean = out->mean;
+    done = done && find_components(l, wanted);
+    if (done) out->components = wanted < l->size ? wanted : l->size;
     else app_fail(error, "eigenfaces: out of memory for %d components of %d pictures", wanted, count);
-    for (int i = 0; i < out->components; i++) set_axis(out, i, &l);
-    lanczos_free(&l);
+    for (int i = 0; i < out->components; i++) set_axis(out, i, l);
+    lanczos_free(l);
     if (!done) eigenfaces_free(out);
+    return done;
+}
+
+bool eigenfaces_fit(eigenfaces *out, const unsigned char *pixels, int count, int dimension, int components,
+                    app_error *error)
+{
+    lanczos l = {.rows = pixels, .get = get_picture, .count = count, .dimension = dimension};
+    if (!fit(out, &l, components, error)) return false;
+    if (out->components > 0) return true;
+    eigenfaces_free(out);
+    return app_fail(error, "eigenfaces: all %d pictures are alike", count);
+}
+
+bool principal_components(double *out, const tsr_real *rows, int count, int dimension, int components,
+                          app_error *error)
+{
+    eigenfaces e;
+    lanczos l = {.rows = rows, .get = get_values, .count = count, .dimension = dimension};
+    double *row = malloc(((size_t)dimension + 1) * sizeof *row);
+    const bool done = (row || app_fail(error, "out of memory for a row of %d values", dimension)) &&
+                      fit(&e, &l, components, error);
+    for (int i = 0; done && i < count; i++) {
+        get_values(row, rows, i, dimension);
+        for (int k = 0; k < dimension; k++) row[k] -= e.mean[k];
+        for (int k = 0; k < components; k++)
+            out[(ptrdiff_t)i * components + k] =
+                k < e.components ? dot(row, e.axes + (ptrdiff_t)k * dimension, dimension) : 0;
+    }
+    if (done) eigenfaces_free(&e);
+    free(row);
     return done;
 }
 

@@ -5,6 +5,7 @@
 #define TESSERA_APPS_EIGENFACES_H
 
 #include "apps/common/error.h"
+#include "core/context.h"
 
 typedef struct eigenfaces {
     int dimension;     /* values of a picture */
@@ -26,6 +27,11 @@ bool eigenfaces_fit(eigenfaces *out, const unsigned char *pixels, int count, int
 void eigenfaces_project(const eigenfaces *e, const unsigned char *picture, double *out);
 
 void eigenfaces_free(eigenfaces *e);
+
+/* The coordinates of rows of values, [count, dimension], along their own components: out [count, components]. Those
+ * along components that the rows do not have (that are all alike, say) are 0. */
+bool principal_components(double *out, const tsr_real *rows, int count, int dimension, int components,
+                          app_error *error);
 
 /* sqrt(sum (a_i - b_i)^2). */
 double euclidean_distance(const double *a, const double *b, int count);

@@ -3,6 +3,7 @@
 #include "apps/common/transform.h"
 
 #include <math.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +16,7 @@ static const colour white = {255, 255, 255}, black = {30, 30, 30}, grey = {90, 9
 static const colour palette[] = {{0, 114, 178}, {213, 94, 0},   {0, 158, 115}, {204, 121, 167},
                                  {230, 159, 0}, {86, 180, 233}, {120, 94, 60}, {60, 60, 60}};
 
-static colour series_colour(int i)
+colour plot_colour(int i)
 {
     return palette[(size_t)i % (sizeof palette / sizeof *palette)];
 }
@@ -154,7 +155,7 @@ static int legend(image *picture, const plot_chart *chart, int width, int top)
         }
         const int y = top + (rows - 1) * row_height;
         if (picture) {
-            canvas_fill(picture, (box){x, y + TEXT_ROWS / 2 - 2, SAMPLE, 4}, series_colour(i));
+            canvas_fill(picture, (box){x, y + TEXT_ROWS / 2 - 2, SAMPLE, 4}, plot_colour(i));
             canvas_text(picture, x + SAMPLE + GAP, y, name, TEXT, black);
         }
         x += needed + 3 * GAP;
@@ -162,19 +163,23 @@ static int legend(image *picture, const plot_chart *chart, int width, int top)
     return rows * row_height;
 }
 
-static void draw_minor_lines(image *picture, box plot, const axis *x)
+/* At 2, 3, ... 9 times each power of ten. */
+static void draw_minor_lines(image *picture, box plot, const axis *a, bool is_x)
 {
-    for (double decade = x->low; decade < x->high; decade++)
+    if (!a->log || a->high - a->low > 10) return;
+    for (double decade = a->low; decade < a->high; decade++)
         for (int k = 2; k <= 9; k++) {
-            const double part = (decade + log10(k) - x->low) / (x->high - x->low);
-            canvas_fill(picture, (box){plot.left + (int)(part * plot.width), plot.top, 1, plot.height},
-                        paler);
+            const double part = (decade + log10(k) - a->low) / (a->high - a->low);
+            const box across = {plot.left, plot.top + plot.height - (int)(part * plot.height), plot.width, 1};
+            const box upright = {plot.left + (int)(part * plot.width), plot.top, 1, plot.height};
+            canvas_fill(picture, is_x ? upright : across, paler);
         }
 }
 
 static void draw_axes(image *picture, box plot, const axis *x, const axis *y)
 {
-    if (x->log && x->high - x->low <= 10) draw_minor_lines(picture, plot, x);
+    draw_minor_lines(picture, plot, x, true);
+    draw_minor_lines(picture, plot, y, false);
     const int bottom = plot.top + plot.height;
     for (int i = 0; i < x->count; i++) {
         const int at = plot.left + (int)((x->ticks[i] - x->low) / (x->high - x->low) * plot.width);
@@ -208,7 +213,7 @@ static bool draw_series(image *picture, box plot, const plot_chart *chart, const
         for (int i = 0; i < series->count; i++)
             points[i] = (point){plot.left + 0.5 + axis_part(x, series->x[i]) * plot.width,
                                 plot.top + 0.5 + (1 - axis_part(y, series->y[i])) * plot.height};
-        done = canvas_lines(picture, clip, points, series->count, LINE_WIDTH, series_colour(s), error);
+        done = canvas_lines(picture, clip, points, series->count, LINE_WIDTH, plot_colour(s), error);
         free(points);
     }
     return done;
@@ -262,22 +267,57 @@ bool plot_draw(image *out, const plot_chart *chart, app_error *error)
     return done;
 }
 
-/* ---- sheets of pictures -------------------------------------------------------------------------------- */
+/* ---- sheets of pictures ------------------------------------------------------------------------------------------ */
 
-/* Writes a caption below its cell, cut off with dots where it is too long. */
-static void write_caption(image *sheet, const char *caption, box below, int scale)
+enum { FRAME = 3, BESIDE = 2 * FRAME + 2, APART = 4 * GAP }; /* between pictures of a group, and between groups */
+
+/* Where everything of a sheet is. */
+typedef struct sheet {
+    int columns, group; /* group: at least 1 */
+    int cell, above, below, top;
+    int scale;          /* of captions: the larger one if all of them fit then */
+    int across, down;   /* from one picture, or row, to the next */
+    int extra;          /* what groups are further apart than pictures */
+    int width;
+    int64_t height;
+} sheet;
+
+static sheet sheet_of(const contact *contacts, int count, const sheet_layout *layout)
 {
-    char text[128];
-    snprintf(text, sizeof text, "%s", caption);
-    for (size_t length = strlen(text); length > 0 && canvas_text_width(text, scale) > below.width; length--)
-        snprintf(text + length - 1, sizeof text - length + 1, "..");
-    const int width = canvas_text_width(text, scale);
-    canvas_text(sheet, below.left + (below.width - width) / 2, below.top, text, scale, black);
+    sheet s = {.group = layout->group > 1 ? layout->group : 1, .cell = layout->cell, .scale = TEXT};
+    bool captions = false;
+    for (int i = 0; i < count; i++) {
+        const char *caption = contacts[i].caption;
+        captions = captions || caption;
+        if (caption && canvas_text_width(caption, TEXT) > s.cell) s.scale = 1;
+    }
+    s.columns = layout->columns < count ? layout->columns : count;
+    s.columns = (s.columns + s.group - 1) / s.group * s.group;
+    s.across = s.cell + (s.group > 1 ? BESIDE : GAP);
+    s.extra = s.group > 1 ? APART - BESIDE : 0;
+    s.above = layout->above ? TEXT_ROWS + TEXT + GAP : 0;
+    s.below = captions ? GAP / 2 + (s.group > 1 ? FRAME : 0) + 8 * s.scale : 0;
+    s.top = GAP + (layout->title ? 8 * TEXT + 2 * GAP : 0);
+    s.down = s.above + s.cell + s.below + (s.group > 1 ? 2 * GAP : GAP);
+    s.width = GAP + s.columns * s.across + (s.columns / s.group - 1) * s.extra + (s.group > 1 ? GAP - BESIDE : 0);
+    s.height = s.top + (int64_t)((count + s.columns - 1) / s.columns) * s.down;
+    return s;
 }
 
-/* Puts a picture into the middle of a square cell. */
-static bool paste_fitting(image *sheet, const image *picture, box cell, app_error *error)
+/* Writes a line into the middle of an area, cut off with dots where it is too long. */
+static void write_centred(image *picture, const char *line, box area, int scale, colour ink)
 {
+    char text[128];
+    snprintf(text, sizeof text, "%s", line);
+    for (size_t length = strlen(text); length > 0 && canvas_text_width(text, scale) > area.width; length--)
+        snprintf(text + length - 1, sizeof text - length + 1, "..");
+    canvas_text(picture, area.left + (area.width - canvas_text_width(text, scale)) / 2, area.top, text, scale, ink);
+}
+
+/* Puts a picture into the middle of a square cell, in its frame. */
+static bool paste_fitting(image *to, const contact *from, box cell, app_error *error)
+{
+    const image *picture = from->picture;
     const int longer = picture->width > picture->height ? picture->width : picture->height;
     const double scale = (double)cell.width / longer;
     int width = (int)(picture->width * scale + 0.5), height = (int)(picture->height * scale + 0.5);
@@ -285,33 +325,39 @@ static bool paste_fitting(image *sheet, const image *picture, box cell, app_erro
     if (height < 1) height = 1;
     image fitting;
     if (!image_resize(&fitting, picture, width, height, IMAGE_AREA, error)) return false;
-    canvas_blit(sheet, &fitting, cell.left + (cell.width - width) / 2, cell.top + (cell.height - height) / 2);
+    if (from->frame)
+        canvas_fill(to, (box){cell.left - FRAME, cell.top - FRAME, cell.width + 2 * FRAME, cell.height + 2 * FRAME},
+                    *from->frame);
+    canvas_fill(to, cell, paler);
+    canvas_blit(to, &fitting, cell.left + (cell.width - width) / 2, cell.top + (cell.height - height) / 2);
     image_free(&fitting);
     return true;
 }
 
-bool contact_sheet(image *out, const contact *contacts, int count, int columns, int cell, app_error *error)
+bool contact_sheet(image *out, const contact *contacts, int count, const sheet_layout *layout, app_error *error)
 {
+    const int columns = layout->columns, cell = layout->cell;
     *out = (image){0};
-    if (count < 1 || columns < 1 || cell < 8 || cell > 4096 || columns > 10000 || count > 1000000)
-        return app_fail(error, "a sheet of %d pictures of %d pixels in %d columns cannot be drawn", count,
-                        cell, columns);
-    bool captions = false;
-    for (int i = 0; i < count; i++) captions = captions || contacts[i].caption;
-    if (columns > count) columns = count;
-    const int scale = cell >= 128 ? 2 : 1, below = captions ? GAP / 2 + 8 * scale : 0;
-    const int across = cell + GAP, down = cell + below + GAP, rows = (count + columns - 1) / columns;
-    if (rows > (1 << 28) / down) return app_fail(error, "a sheet of %d rows is too high", rows);
-    if (!image_new(out, columns * across + GAP, rows * down + GAP, 3, error)) return false;
+    if (count < 1 || count > 1000000 || columns < 1 || columns > 10000 || layout->group > 99 || cell < 8 || cell > 4096)
+        return app_fail(error, "a sheet of %d pictures of %d pixels in %d columns cannot be drawn", count, cell,
+                        columns);
+    const sheet s = sheet_of(contacts, count, layout);
+    if (s.height > 1 << 28) return app_fail(error, "a sheet of %d pictures is too high", count);
+    if (!image_new(out, s.width, (int)s.height, 3, error)) return false;
     canvas_fill(out, (box){0, 0, out->width, out->height}, white);
+    if (layout->title) write_centred(out, layout->title, (box){GAP, GAP, s.width - 2 * GAP, 0}, TEXT, black);
     bool done = true;
     for (int i = 0; done && i < count; i++) {
-        const box place = {GAP + i % columns * across, GAP + i / columns * down, cell, cell};
-        canvas_fill(out, place, paler);
-        done = paste_fitting(out, contacts[i].picture, place, error);
+        const int column = i % s.columns;
+        const box place = {GAP + column * s.across + column / s.group * s.extra,
+                           s.top + s.above + i / s.columns * s.down, cell, cell};
+        if (layout->above && i % s.group == 0)
+            write_centred(out, layout->above[i / s.group],
+                          (box){place.left, place.top - s.above, s.group * s.across - BESIDE, 0}, TEXT, black);
+        done = paste_fitting(out, &contacts[i], place, error);
         if (contacts[i].caption)
-            write_caption(out, contacts[i].caption,
-                          (box){place.left, place.top + cell + GAP / 2, cell, below}, scale);
+            write_centred(out, contacts[i].caption,
+                          (box){place.left, place.top + cell + s.below - 8 * s.scale, cell, 0}, s.scale, black);
     }
     if (!done) image_free(out);
     return done;

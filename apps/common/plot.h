@@ -20,15 +20,26 @@ typedef struct plot_chart {
     int width, height;   /* pixels, at least 240 x 180; 0: 960 x 640 */
 } plot_chart;
 
+/* The colour of series i and of whatever else is numbered: eight that colour-blind eyes tell apart, then again. */
+colour plot_colour(int i);
+
 /* Draws the chart into a new picture. A value that is not finite is a gap in its line. */
 bool plot_draw(image *out, const plot_chart *chart, app_error *error);
 
 typedef struct contact {
     const image *picture;
     const char *caption; /* NULL: none; cut off where it is too long */
+    const colour *frame; /* NULL: none */
 } contact;
 
-/* Lays pictures out in rows of `columns`, each made to fit a square of `cell` pixels, its caption below. */
-bool contact_sheet(image *out, const contact *contacts, int count, int columns, int cell, app_error *error);
+typedef struct sheet_layout {
+    int columns, cell;        /* pictures in a row, made up to whole groups, and the side of the square each fits */
+    int group;                /* pictures that belong together and stand closer, from the first on; 0: none do */
+    const char *title;        /* NULL: none */
+    const char *const *above; /* a line above each group; NULL: none */
+} sheet_layout;
+
+/* Lays pictures out in rows, each with its caption below. */
+bool contact_sheet(image *out, const contact *contacts, int count, const sheet_layout *layout, app_error *error);
 
 #endif

@@ -7,15 +7,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Charts are drawn on white and stay so in the dark. On a narrow screen they keep a size at which their text can be
+ * read, and are moved sideways. */
 static const char style[] =
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem}"
-    "body{color:#222;background:#fff}"
-    "h1{font-size:1.6rem}h2{font-size:1.2rem;margin-top:2.2rem}"
-    "img{max-width:100%;height:auto;background:#fff;border-radius:4px}figure{margin:1rem 0}figcaption{color:#666}"
-    ".wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}"
-    "th,td{padding:.25rem .7rem;text-align:right;border-bottom:1px solid #8884}"
-    "th:first-child,td:first-child{text-align:left}"
-    "@media(prefers-color-scheme:dark){body{color:#ddd;background:#181818}figcaption{color:#aaa}}";
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#222;background:"
+    "#fff;overflow-wrap:anywhere}h1{font-size:1.6rem;line-height:1.25}h2{font-size:1.2rem;margin-top:2.2rem}"
+    "figure{margin:1.5rem 0}figcaption{color:#595959}.wide{overflow-x:auto}"
+    "img{display:block;max-width:100%;height:auto;background:#fff;border-radius:4px}"
+    "table{border-collapse:collapse;font-variant-numeric:tabular-nums}"
+    "th,td{padding:.25rem .7rem;text-align:right;border-bottom:1px solid #8884;white-space:nowrap}"
+    "th:first-child,td:first-child{text-align:left;padding-left:0}"
+    "@media(max-width:40rem){.large{max-width:none;width:32rem}}"
+    "@media(prefers-color-scheme:dark){body{color:#ddd;background:#181818}figcaption{color:#aaa}img{opacity:.92}}";
 
 char *base64(const unsigned char *bytes, size_t count)
 {
@@ -31,16 +34,36 @@ char *base64(const unsigned char *bytes, size_t count)
     return text;
 }
 
+/* Bytes of the UTF-8 character at `text`; 0 where it is none, or one that a page may not hold. */
+static int character(const unsigned char *text)
+{
+    static const unsigned long least[] = {0, 0, 0x80, 0x800, 0x10000};
+    const int bytes = *text < 0x80 ? 1 : *text >> 5 == 6 ? 2 : *text >> 4 == 14 ? 3 : *text >> 3 == 30 ? 4 : 0;
+    unsigned long code = bytes == 1 ? *text : *text & (0x7Fu >> bytes);
+    if (bytes == 0 || (bytes == 1 && ((code < ' ' && code != '\t' && code != '\n') || code == 0x7F))) return 0;
+    for (int i = 1; i < bytes; i++) {
+        if (text[i] >> 6 != 2) return 0;
+        code = code << 6 | (text[i] & 0x3F);
+    }
+    return code >= least[bytes] && code <= 0x10FFFF && code >> 11 != 0xD800 >> 11 ? bytes : 0;
+}
+
+/* What cannot be shown, as in the name of a file, becomes U+FFFD. */
 static void escaped(FILE *file, const char *text)
 {
-    for (; *text; text++) {
+    while (*text) {
+        const int bytes = character((const unsigned char *)text);
         switch (*text) {
         case '&': fputs("&amp;", file); break;
         case '<': fputs("&lt;", file); break;
         case '>': fputs("&gt;", file); break;
         case '"': fputs("&quot;", file); break;
-        default: putc(*text, file);
+        case '\'': fputs("&#39;", file); break;
+        default:
+            if (bytes > 0) fwrite(text, 1, (size_t)bytes, file);
+            else fputs("&#xFFFD;", file);
         }
+        text += bytes > 0 ? bytes : 1;
     }
 }
 
@@ -61,7 +84,8 @@ bool report_open(report *r, const char *path, const char *title, app_error *erro
     r->file = fopen(r->temporary, "wb");
     if (!r->file) return app_fail(error, "%s: cannot be written (%s)", path, strerror(errno));
     fputs("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-          "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>", r->file);
+          "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+          "<meta name=\"color-scheme\" content=\"light dark\">\n<title>", r->file);
     escaped(r->file, title);
     fprintf(r->file, "</title>\n<style>%s</style>\n</head>\n<body>\n", style);
     element(r, "h1", title);
@@ -91,17 +115,20 @@ void report_table(report *r, const char *const *cells, int rows, int columns)
 
 bool report_picture(report *r, const char *png_path, const char *caption, app_error *error)
 {
-    enum { MOST = 1 << 26 };
+    enum { MOST = 1 << 26, HEADER = 24 /* bytes to the end of its size */, LARGE = 640 };
     unsigned char *bytes;
     size_t count;
     app_error missing = {""};
     if (!bytes_read(&bytes, &count, png_path, MOST, &missing)) return true;
+    const unsigned long width = count < HEADER ? 0 : bytes_big32(bytes + 16);
+    const unsigned long height = count < HEADER ? 0 : bytes_big32(bytes + 20);
     char *text = base64(bytes, count);
     free(bytes);
     if (!text) return app_fail(error, "%s: out of memory for %s", r->path, png_path);
-    fputs("<figure><img alt=\"", r->file);
+    fputs("<figure><div class=\"wide\"><img alt=\"", r->file);
     escaped(r->file, caption);
-    fprintf(r->file, "\" src=\"data:image/png;base64,%s\">", text);
+    fprintf(r->file, "\" width=\"%lu\" height=\"%lu\"%s src=\"data:image/png;base64,%s\"></div>\n", width, height,
+            width >= LARGE ? " class=\"large\"" : "", text);
     element(r, "figcaption", caption);
     fputs("</figure>\n", r->file);
     free(text);

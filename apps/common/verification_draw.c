@@ -7,12 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_CONTENDERS = 8 };
+enum { MOST_CONTENDERS = 7 }; /* and a line beside them */
 
 bool draw_roc(image *out, const contender *contenders, int count, app_error *error)
 {
     plot_series series[MOST_CONTENDERS];
-    for (int i = 0; i < count && i < MOST_CONTENDERS; i++)
+    if (count > MOST_CONTENDERS) count = MOST_CONTENDERS;
+    for (int i = 0; i < count; i++)
         series[i] = (plot_series){contenders[i].name, contenders[i].roc.far, contenders[i].roc.val,
                                   contenders[i].roc.count};
     const plot_chart chart = {.title = "same person, or not? (people never trained on)",
@@ -28,28 +29,43 @@ bool draw_roc(image *out, const contender *contenders, int count, app_error *err
     return plot_draw(out, &chart, error);
 }
 
+/* The power of ten at or below the smallest error of a curve that is not 0. */
+static double least_error(const roc_curve *roc)
+{
+    double least = 0.1;
+    for (int k = 0; k < roc->count; k++) {
+        if (roc->far[k] > 0) least = fmin(least, roc->far[k]);
+        if (roc->val[k] < 1) least = fmin(least, 1 - roc->val[k]);
+    }
+    return pow(10, floor(log10(least) + 1e-9));
+}
+
 bool draw_det(image *out, const contender *contenders, int count, app_error *error)
 {
-    plot_series series[MOST_CONTENDERS];
-    double *rejects[MOST_CONTENDERS] = {NULL};
+    plot_series series[MOST_CONTENDERS + 1];
+    double *rejects[MOST_CONTENDERS] = {NULL}, least = 1;
     bool done = true;
-    for (int i = 0; i < count && i < MOST_CONTENDERS && done; i++) {
+    if (count > MOST_CONTENDERS) count = MOST_CONTENDERS;
+    for (int i = 0; i < count && done; i++) {
         const roc_curve *roc = &contenders[i].roc;
+        least = fmin(least, least_error(roc));
         rejects[i] = malloc((size_t)roc->count * sizeof *rejects[i]);
         if (!rejects[i]) done = app_fail(error, "out of memory for a chart");
         for (int k = 0; done && k < roc->count; k++) rejects[i][k] = 1 - roc->val[k];
         series[i] = (plot_series){contenders[i].name, roc->far, rejects[i], roc->count};
     }
-    const plot_chart chart = {.title = "detection error trade-off",
+    const double equal[] = {least, 1};
+    series[count] = (plot_series){"equal errors (EER)", equal, equal, 2};
+    const plot_chart chart = {.title = "detection error trade-off: nearer the lower left is better",
                               .x_label = "false accepts (FAR)",
                               .y_label = "false rejects (1 - VAL)",
                               .series = series,
-                              .series_count = count,
+                              .series_count = count + 1,
                               .log_x = true,
                               .log_y = true,
-                              .x_min = 1e-3,
+                              .x_min = least,
                               .x_max = 1,
-                              .y_min = 1e-3,
+                              .y_min = least,
                               .y_max = 1};
     done = done && plot_draw(out, &chart, error);
     for (int i = 0; i < MOST_CONTENDERS; i++) free(rejects[i]);
@@ -86,57 +102,103 @@ bool draw_distances(image *out, const contender *c, const pairs *list, app_error
     for (int i = 0; i < list->count; i++) most = fmax(most, c->distances[i]);
     for (int same = 0; same < 2; same++) outline(x[same], y[same], c->distances, list, same, most);
     for (int i = 0; i < CORNERS; i++) highest = fmax(highest, fmax(y[0][i], y[1][i]));
-    const double at[] = {c->result.threshold, c->result.threshold}, to[] = {0, highest};
-    const plot_series series[] = {{"different people", x[0], y[0], CORNERS}, {"same person", x[1], y[1], CORNERS},
-                                  {"best threshold", at, to, 2}};
+    const double at[] = {c->result.threshold, c->result.threshold}, to[] = {0, 1.05 * highest};
+    char best[64];
+    snprintf(best, sizeof best, "best threshold, %.3f", c->result.threshold);
+    const plot_series series[] = {{"same person", x[1], y[1], CORNERS}, {"different people", x[0], y[0], CORNERS},
+                                  {best, at, to, 2}};
     return plot_draw(out, &(plot_chart){.title = "how far apart pairs of pictures are", .x_label = "distance",
                                         .y_label = "share of the pairs", .series = series, .series_count = 3}, error);
 }
 
 /* ---- mistakes ---------------------------------------------------------------------------------------------------- */
 
-enum { SHOWN = 8 /* pairs of each kind */, SHEET_COLUMNS = 8, CELL = 96 };
+enum { SHOWN = 9 /* pairs of each kind */, PAIRS_A_ROW = 3, CELL = 144 };
 
-/* The pairs of a kind that look most like the other, worst first; how many. */
-static int worst(int *out, const contender *c, const pairs *list, bool same)
+static bool is_mistake(const contender *c, const pairs *list, int i, bool same)
+{
+    return list->items[i].same == same && (c->distances[i] > c->result.threshold) == same;
+}
+
+/* The pairs of a kind that the threshold judges wrongly, worst first; how many there are. */
+static int find_mistakes(int *worst, const contender *c, const pairs *list, bool same)
 {
     int found = 0;
-    for (; found < SHOWN; found++) {
-        int best = -1;
-        for (int i = 0; i < list->count; i++) {
-            bool taken = list->items[i].same != same;
-            for (int k = 0; k < found && !taken; k++) taken = out[k] == i;
-            const double d = same ? -c->distances[i] : c->distances[i];
-            if (!taken && (best < 0 || d < (same ? -c->distances[best] : c->distances[best]))) best = i;
-        }
-        if (best < 0) break;
-        out[found] = best;
+    for (int i = 0; i < list->count; i++) {
+        if (!is_mistake(c, list, i, same)) continue;
+        const double sign = same ? -1 : 1;
+        int at = found < SHOWN ? found : SHOWN;
+        for (; at > 0 && sign * c->distances[i] < sign * c->distances[worst[at - 1]]; at--)
+            if (at < SHOWN) worst[at] = worst[at - 1];
+        if (at < SHOWN) worst[at] = i;
+        found++;
     }
     return found;
 }
 
-bool draw_mistakes(image *out, const contender *c, const pairs *list, app_error *error)
+/* "Ann Lee 3", or "person 17" where nobody has a name. */
+static void name_picture(char *room, size_t bytes, const people *who, const pictures *set, int number)
+{
+    const int label = set->labels[number];
+    if (label < who->count) snprintf(room, bytes, "%s %d", who->persons[label].name, who->places[number]);
+    else snprintf(room, bytes, "person %d", label);
+    for (char *at = room; *at; at++)
+        if (*at == '_') *at = ' ';
+}
+
+/* Those of one kind, under a title that counts them; an image of no size where there are none. */
+static bool draw_mistaken(image *out, const contender *c, const pairs *list, const people *who, bool same,
+                          app_error *error)
 {
     const pictures *set = c->what.set;
-    int chosen[2 * SHOWN], numbers[4 * SHOWN];
-    char captions[4 * SHOWN][40];
-    image views[4 * SHOWN];
-    contact contacts[4 * SHOWN];
-    int count = worst(chosen, c, list, false);
-    count += worst(chosen + count, c, list, true);
-    unsigned char *pixels = malloc((size_t)(2 * count) * picture_bytes(set) + 1);
+    const colour frame = plot_colour(same ? 0 : 1);
+    int worst[SHOWN], numbers[2 * SHOWN];
+    char names[2 * SHOWN][64], distances[SHOWN][32], title[80];
+    const char *above[SHOWN];
+    image views[2 * SHOWN];
+    contact contacts[2 * SHOWN];
+    const int found = find_mistakes(worst, c, list, same), shown = found < SHOWN ? found : SHOWN;
+    *out = (image){0};
+    if (shown == 0) return true;
+    unsigned char *pixels = malloc((size_t)(2 * shown) * picture_bytes(set));
     if (!pixels) return app_fail(error, "out of memory for a sheet");
-    for (int i = 0; i < 2 * count; i++) {
-        const pair *p = &list->items[chosen[i / 2]];
+    for (int i = 0; i < 2 * shown; i++) {
+        const pair *p = &list->items[worst[i / 2]];
         numbers[i] = i % 2 ? p->b : p->a;
-        if (i % 2) snprintf(captions[i], sizeof captions[i], "%.3f", c->distances[chosen[i / 2]]);
-        else snprintf(captions[i], sizeof captions[i], "%s", p->same ? "same" : "different");
+        name_picture(names[i], sizeof names[i], who, set, numbers[i]);
+        snprintf(distances[i / 2], sizeof distances[0], "%.3f", c->distances[worst[i / 2]]);
+        above[i / 2] = distances[i / 2];
         views[i] = (image){set->size, set->size, set->channels, pixels + (size_t)i * picture_bytes(set)};
-        contacts[i] = (contact){&views[i], captions[i]};
+        contacts[i] = (contact){&views[i], names[i], &frame};
     }
-    const bool done = pictures_fetch(set, numbers, 2 * count, pixels, error) &&
-                      contact_sheet(out, contacts, 2 * count, SHEET_COLUMNS, CELL, error);
+    snprintf(title, sizeof title, same ? "%d false rejects: one person, but farther than %.3f"
+                                       : "%d false accepts: two people, but nearer than %.3f",
+             found, c->result.threshold);
+    const sheet_layout layout = {2 * PAIRS_A_ROW, CELL, 2, title, above};
+    const bool done = pictures_fetch(set, numbers, 2 * shown, pixels, error) &&
+                      contact_sheet(out, contacts, 2 * shown, &layout, error);
     free(pixels);
+    return done;
+}
+
+bool draw_mistakes(image *out, const contender *c, const pairs *list, const people *who, app_error *error)
+{
+    static const colour white = {255, 255, 255};
+    image accepts = {0}, rejects = {0};
+    *out = (image){0};
+    const bool drawn = draw_mistaken(&accepts, c, list, who, false, error) &&
+                       draw_mistaken(&rejects, c, list, who, true, error);
+    const int width = accepts.width > rejects.width ? accepts.width : rejects.width;
+    const bool any = width > 0; /* else a note of that */
+    const bool done = drawn && image_new(out, any ? width : 400, any ? accepts.height + rejects.height : 40, 3, error);
+    if (done) {
+        canvas_fill(out, (box){0, 0, out->width, out->height}, white);
+        if (accepts.pixels) canvas_blit(out, &accepts, 0, 0);
+        if (rejects.pixels) canvas_blit(out, &rejects, 0, accepts.height);
+        if (!any) canvas_text(out, 12, 12, "no pair is judged wrongly", 2, (colour){30, 30, 30});
+    }
+    image_free(&accepts);
+    image_free(&rejects);
     return done;
 }
 
@@ -144,26 +206,23 @@ bool draw_mistakes(image *out, const contender *c, const pairs *list, app_error 
 
 bool draw_map(image *out, const contender *c, bool tsne, app_error *error)
 {
+    enum { MOST = 400 }; /* more would be too small to know */
     const pictures *set = c->what.set;
-    const int count = set->count < MAP_MOST_ROWS ? set->count : MAP_MOST_ROWS;
-    const size_t room = (size_t)count + 1;
-    double *map = malloc(2 * room * sizeof *map);
-    int *numbers = malloc(room * sizeof *numbers);
-    image *views = malloc(room * sizeof *views);
-    unsigned char *pixels = malloc(room * picture_bytes(set));
-    bool done = (map && numbers && views && pixels) || app_fail(error, "out of memory for a map");
+    const int count = set->count < MOST ? set->count : MOST;
+    const map_rows rows = {c->what.rows, count, c->what.length};
+    int numbers[MOST];
+    image views[MOST];
+    double map[2 * MOST];
+    unsigned char *pixels = malloc((size_t)count * picture_bytes(set));
+    bool done = pixels || app_fail(error, "out of memory for a map");
     for (int i = 0; done && i < count; i++) {
         numbers[i] = i;
         views[i] = (image){set->size, set->size, set->channels, pixels + (size_t)i * picture_bytes(set)};
     }
     done = done && pictures_fetch(set, numbers, count, pixels, error);
-    done = done && (tsne ? map_by_tsne(map, c->what.rows, count, c->what.length, 20, error)
-                         : map_by_pca(map, c->what.rows, count, c->what.length, error));
+    done = done && (tsne ? map_by_tsne(map, &rows, 20, error) : map_by_pca(map, &rows, error));
     done = done && map_draw(out, map, &(map_pictures){views, set->labels, count},
                             tsne ? "embeddings, by t-SNE" : "embeddings, by their principal components", error);
-    free(map);
-    free(numbers);
-    free(views);
     free(pixels);
     return done;
 }

@@ -72,7 +72,7 @@ static bool draw(const evaluation *e, drawing which, const char *path, app_error
     case ROC: done = draw_roc(&picture, e->contenders, CONTENDERS, error); break;
     case DET: done = draw_det(&picture, e->contenders, CONTENDERS, error); break;
     case DISTANCES: done = draw_distances(&picture, model, &e->list, error); break;
-    case MISTAKES: done = draw_mistakes(&picture, model, &e->list, error); break;
+    case MISTAKES: done = draw_mistakes(&picture, model, &e->list, &e->faces.persons, error); break;
     case MAP: done = draw_map(&picture, model, true, error); break;
     case MAP_PCA:
     case DRAWINGS: done = draw_map(&picture, model, false, error); break;

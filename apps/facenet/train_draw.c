@@ -13,21 +13,26 @@ const train_drawing train_drawings[] = {
     {"faces.png", "Pictures that were trained on, a person a row"},
     {NULL, NULL}};
 
-/* Pictures by number, captions NULL for none, laid out in rows. */
+/* Pictures by number, a person a row, or, with captions, triplets. */
 static bool draw_sheet(image *out, const pictures *set, picture_list list, char (*captions)[32], int columns,
                        app_error *error)
 {
     const size_t count = (size_t)list.count;
+    const colour same = plot_colour(0), different = plot_colour(1); /* as in the chart of distances */
+    const sheet_layout layout = captions ? (sheet_layout){.columns = columns, .cell = 144, .group = 3}
+                                         : (sheet_layout){.columns = columns, .cell = 72};
     contact *contacts = calloc(count + 1, sizeof *contacts);
     image *views = malloc((count + 1) * sizeof *views);
     unsigned char *pixels = malloc(count * picture_bytes(set) + 1);
     bool done = (contacts && views && pixels) || app_fail(error, "out of memory for a sheet");
     for (size_t i = 0; done && i < count; i++) {
         views[i] = (image){set->size, set->size, set->channels, pixels + i * picture_bytes(set)};
-        contacts[i] = (contact){&views[i], captions ? captions[i] : NULL};
+        contacts[i] = (contact){.picture = &views[i]};
+        if (captions) contacts[i].caption = captions[i];
+        if (captions && i % 3 > 0) contacts[i].frame = i % 3 == 1 ? &same : &different;
     }
     done = done && pictures_fetch(set, list.numbers, list.count, pixels, error) &&
-           contact_sheet(out, contacts, list.count, columns, captions ? 96 : 72, error);
+           contact_sheet(out, contacts, list.count, &layout, error);
     free(contacts);
     free(views);
     free(pixels);

@@ -314,7 +314,7 @@ TEST(pictures_varied_make_a_sheet)
         if (i % 8 == 0) done = done && add_row(views + i, &face, &rows[i / 8].how);
         contacts[i] = (contact){.picture = &views[i], .caption = rows[i / 8].name};
     }
-    done = done && contact_sheet(&sheet, contacts, ROWS * 8, 8, 96, &error) &&
+    done = done && contact_sheet(&sheet, contacts, ROWS * 8, &(sheet_layout){.columns = 8, .cell = 96}, &error) &&
            image_write(&sheet, test_path("augmentation.png"), &error);
     for (int i = 0; i < ROWS * 8; i++) image_free(&views[i]);
     image_free(&face);

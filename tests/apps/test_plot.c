@@ -262,6 +262,33 @@ TEST(plot_puts_zero_at_the_left_edge_of_a_logarithmic_axis)
     CHECK(longest > 330 && longest < 400);
 }
 
+/* A line through the powers of ten is straight; zero lies on the lower edge. */
+TEST(plot_of_two_logarithmic_axes)
+{
+    const double x[] = {1e-3, 1e-2, 1e-1, 1}, zero[] = {0, 0, 0, 0};
+    const plot_series series[] = {{NULL, x, x, 4}, {NULL, x, zero, 4}};
+    const plot_chart chart = {.series = series, .series_count = 2, .log_x = true, .log_y = true, .x_min = 1e-3,
+                              .x_max = 1, .y_min = 1e-3, .y_max = 1};
+    image p;
+    app_error error = {""};
+    CHECK(plot_draw(&p, &chart, &error));
+    int left = p.width, right = 0, top = p.height, bottom = 0, middle = 0; /* of the first line */
+    int lowest = 0;                                                        /* row of the second */
+    for (int i = 0; i < p.width * p.height; i++) {
+        if (is_colour(&p, i % p.width, i / p.width, second_colour)) lowest = i / p.width;
+        if (!is_colour(&p, i % p.width, i / p.width, first_colour)) continue;
+        left = i % p.width < left ? i % p.width : left;
+        right = i % p.width > right ? i % p.width : right;
+        top = i / p.width < top ? i / p.width : top;
+        bottom = i / p.width;
+    }
+    for (int y = top; y <= bottom; y++)
+        if (is_colour(&p, (left + right) / 2, y, first_colour)) middle = y;
+    image_free(&p);
+    CHECK(abs(middle - (top + bottom) / 2) <= 2);
+    CHECK(lowest >= bottom && lowest <= bottom + 2);
+}
+
 TEST(plot_refuses_a_chart_too_small_to_read)
 {
     image p;
@@ -277,10 +304,10 @@ TEST(contact_sheet_centres_pictures_in_a_grid)
 {
     unsigned char dark[6 * 3] = {0}, light[1] = {200};
     const image wide = {6, 3, 1, dark}, dot = {1, 1, 1, light};
-    const contact contacts[] = {{&wide, NULL}, {&dot, NULL}, {&dot, NULL}};
+    const contact contacts[] = {{&wide, NULL, NULL}, {&dot, NULL, NULL}, {&dot, NULL, NULL}};
     image p;
     app_error error = {""};
-    CHECK(contact_sheet(&p, contacts, 3, 2, 12, &error));
+    CHECK(contact_sheet(&p, contacts, 3, &(sheet_layout){.columns = 2, .cell = 12}, &error));
     const bool size = p.width == 2 * 20 + 8 && p.height == 2 * 20 + 8;
     const bool places =
         is_colour(&p, 8, 11, (colour){0, 0, 0}) && is_colour(&p, 19, 16, (colour){0, 0, 0}) &&
@@ -297,10 +324,10 @@ TEST(contact_sheet_cuts_long_captions_off)
     unsigned char light[1] = {200};
     const image dot = {1, 1, 1, light};
     const contact contacts[] = {
-        {&dot, "far too long a caption for a cell of so few pixels"}, {&dot, ""}, {&dot, NULL}};
+        {&dot, "far too long a caption for a cell of so few pixels", NULL}, {&dot, "", NULL}, {&dot, NULL, NULL}};
     image p;
     app_error error = {""};
-    CHECK(contact_sheet(&p, contacts, 3, 8, 60, &error));
+    CHECK(contact_sheet(&p, contacts, 3, &(sheet_layout){.columns = 8, .cell = 60}, &error));
     bool clear = p.width == 3 * 68 + 8;
     for (int y = 0; clear && y < p.height; y++) /* nothing between the cells */
         for (int x = 68; x < 76; x++) clear = clear && is_colour(&p, x, y, (colour){255, 255, 255});
@@ -310,17 +337,47 @@ TEST(contact_sheet_cuts_long_captions_off)
     CHECK(written > 20);
 }
 
+/* Two pairs in a row: 14 pixels from picture to picture within a pair, 38 between pairs; frames of 3. */
+TEST(contact_sheet_keeps_groups_together)
+{
+    unsigned char light[1] = {200};
+    const image dot = {1, 1, 1, light};
+    const contact contacts[] = {
+        {&dot, NULL, &ink}, {&dot, NULL, NULL}, {&dot, NULL, &ink}, {&dot, NULL, &ink}, {&dot, NULL, NULL}};
+    const char *const above[] = {"1", "2", "3"};
+    const sheet_layout layout = {.columns = 3, .cell = 20, .group = 2, .title = "t", .above = above};
+    const colour grey_dot = {200, 200, 200}, white_paper = {255, 255, 255}, text = {30, 30, 30};
+    image p;
+    app_error error = {""};
+    CHECK(contact_sheet(&p, contacts, 5, &layout, &error));
+    const bool size = p.width == 8 + 20 + 8 + 20 + 32 + 20 + 8 + 20 + 8;
+    static const int lefts[] = {8, 36, 88, 116};
+    const int top = 40 + 24; /* the title, the line above */
+    bool places = true;
+    for (int i = 0; i < 4; i++)
+        places = places && is_colour(&p, lefts[i], top, grey_dot) && is_colour(&p, lefts[i] + 19, top + 19, grey_dot) &&
+                 is_colour(&p, lefts[i] - 3, top + 22, i == 1 ? white_paper : ink) &&
+                 is_colour(&p, lefts[i] - 4, top, white_paper) && is_colour(&p, lefts[i] + 10, top - 4, white_paper);
+    const box all = used(&p, white_paper);
+    const int written = count_colour(&p, text);
+    image_free(&p);
+    CHECK(size);
+    CHECK(places);
+    CHECK(all.left == 5 && written > 40);
+}
+
 TEST(contact_sheet_refuses_sizes_that_make_no_sense)
 {
     unsigned char light[1] = {200};
     const image dot = {1, 1, 1, light};
-    const contact one = {&dot, NULL};
+    const contact one = {&dot, NULL, NULL};
     static const int cases[][3] = {{0, 1, 20},   {1, 0, 20},       {1, 1, 0},
                                    {1, 1, 5000}, {2000000, 1, 20}, {-1, 1, 20}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         image p;
         app_error error = {""};
-        CHECK(!contact_sheet(&p, &one, cases[i][0], cases[i][1], cases[i][2], &error));
+        const sheet_layout layout = {.columns = cases[i][1], .cell = cases[i][2]};
+        CHECK(!contact_sheet(&p, &one, cases[i][0], &layout, &error));
         CHECK(error.text[0] != '\0' && p.pixels == NULL);
     }
 }
