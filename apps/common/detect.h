@@ -23,12 +23,12 @@ typedef struct face_boxes {
  * anchors, tx, ty, tw, th and a score, all before their squashing. */
 tsr_tensor *detector_net(tsr_model *m, tsr_tensor *x);
 
-/* Sorts boxes, best first, without those that overlap a better one by more than 0.4 (intersection over union); returns how
- * many stay. */
+/* Sorts boxes, best first, without those that overlap a better one by more than 0.4 (intersection over union);
+ * returns how many stay. */
 int face_boxes_best(face_box *boxes, int count);
 
-/* The best boxes of side x side cells [side, side, 25] with a score of least_score or more; in units of the whole square. *out has room for 5 side^2;
- * returns how many there are. */
+/* The best boxes of side x side cells [side, side, 25] with a score of least_score or more; in units of the whole
+ * square. *out has room for 5 side^2; returns how many there are. */
 int detector_decode(const tsr_real *cells, int side, double least_score, face_box *out);
 
 /* Scales the photograph into a square of `size` pixels (a multiple of 32 from 32 on; 160 sees large faces alone, 416

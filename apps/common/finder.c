@@ -18,9 +18,11 @@ static bool try_both(const face_finder *finder, app_error *error)
     tsr_context *ctx = tsr_model_context(finder->detector);
     TSR_NO_GRAD(ctx) {
         detector_net(finder->detector, tsr_zeros(ctx, TSR_SHAPE(1, 32, 32, 3)));
-        if (tsr_error(ctx) || !tsr_check_claimed(finder->detector)) app_fail(error, "no face detector: %s", tsr_error(ctx));
+        if (tsr_error(ctx) || !tsr_check_claimed(finder->detector))
+            app_fail(error, "no face detector: %s", tsr_error(ctx));
         landmarks68_net(finder->points, tsr_zeros(ctx, TSR_SHAPE(1, 112, 112, 3)));
-        if (tsr_error(ctx) || !tsr_check_claimed(finder->points)) app_fail(error, "no landmark net: %s", tsr_error(ctx));
+        if (tsr_error(ctx) || !tsr_check_claimed(finder->points))
+            app_fail(error, "no landmark net: %s", tsr_error(ctx));
     }
     return error->text[0] == '\0';
 }
@@ -100,7 +102,8 @@ const found_face *found_main(const found_faces *faces, const image *photo)
     double most = -INFINITY;
     for (int i = 0; i < faces->count; i++) {
         const face_box *b = &faces->items[i].box;
-        const double away = hypot(b->left + b->width / 2 - photo->width / 2.0, b->top + b->height / 2 - photo->height / 2.0);
+        const double away = hypot(b->left + b->width / 2 - photo->width / 2.0,
+                                  b->top + b->height / 2 - photo->height / 2.0);
         const double worth = sqrt(b->width * b->height) - away;
         if (worth > most) {
             most = worth;

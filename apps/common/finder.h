@@ -25,8 +25,9 @@ typedef struct found_faces {
     found_face *items; /* best score first */
 } found_faces;
 
-/* The net sees faces of about 35 to 190 pixels of its square. So it looks at 416 and, where the photograph is larger, at
- * 832; where that shows no face, at 160, and then at 96, for one that fills the photograph. None is no error. */
+/* The net sees faces of about 35 to 190 pixels of its square. So it looks at 416 and, where the photograph is
+ * larger, at 832; where that shows no face, at 160, and then at 96, for one that fills the photograph. None is no
+ * error. */
 bool finder_find(found_faces *out, const face_finder *finder, const image *photo, app_error *error);
 void found_faces_free(found_faces *faces);
 

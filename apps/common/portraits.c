@@ -39,7 +39,8 @@ photo_align portraits_align(const portraits_request *r, bool *said)
     return r->landmarks ? PHOTO_LANDMARKS : PHOTO_CROP;
 }
 
-static bool net_path(char *path, size_t bytes, const char *given, const char *folder, const char *name, app_error *error)
+static bool net_path(char *path, size_t bytes, const char *given, const char *folder, const char *name,
+                     app_error *error)
 {
     const int length = given ? snprintf(path, bytes, "%s", given) : snprintf(path, bytes, "%s/%s", folder, name);
     return length < (int)bytes || app_fail(error, "%.60s...: the name is too long", given ? given : folder);
@@ -127,19 +128,22 @@ void portraits_options(option out[PORTRAITS_OPTIONS], portraits_request *r)
          "DIR|LIST", 0, 0, NULL},
         {"names", OPTION_TEXT, &r->who.names, "take only the people in this list, in the layout of LFW's people.txt",
          "FILE", 0, 0, NULL},
-        {"people", OPTION_INT, &r->who.limit, "take the first N people in name order; 0: all (of the built-in ones some)",
-         "N", 0, 1e6, NULL},
+        {"people", OPTION_INT, &r->who.limit,
+         "take the first N people in name order; 0: all (of the built-in ones some)", "N", 0, 1e6, NULL},
         {"skip-people", OPTION_INT, &r->who.skip, "leave out the first N people in name order", "N", 0, 1e6, NULL},
         {"pictures", OPTION_INT, &r->per_person, "pictures of each built-in person", "N", 2, 1000, NULL},
-        {"align", OPTION_TEXT, &r->align, "find faces and align them by landmarks, or by given ones, or take the "
-         "middle square or a part of it, or all of each picture, squeezed into a square; without it as the model was trained", "HOW", 0, 0, "auto|landmarks|crop|none"},
+        {"align", OPTION_TEXT, &r->align,
+         "find faces and align them by landmarks, or by given ones, or take the "
+         "middle square or a part of it, or all of each picture, squeezed into a square; without it as the model was "
+         "trained",
+         "HOW", 0, 0, "auto|landmarks|crop|none"},
         {"landmarks", OPTION_TEXT, &r->landmarks,
          "align faces by lines of a picture and x y of both eyes, or of eyes, nose and corners of the mouth", "FILE", 0,
          0, NULL},
-        {"part", OPTION_DOUBLE, &r->part.size, "side of the middle square that is taken, in shorter sides of the picture",
-         "X", 0, 1, NULL},
-        {"down", OPTION_DOUBLE, &r->part.down, "how much below the picture's middle that is, in the same", "X", -0.5, 0.5,
-         NULL},
+        {"part", OPTION_DOUBLE, &r->part.size,
+         "side of the middle square that is taken, in shorter sides of the picture", "X", 0, 1, NULL},
+        {"down", OPTION_DOUBLE, &r->part.down, "how much below the picture's middle that is, in the same", "X", -0.5,
+         0.5, NULL},
         {"detector", OPTION_TEXT, &r->detector, "net that finds faces; tiny_face_detector.safetensors beside the model",
          "FILE", 0, 0, NULL},
         {"points", OPTION_TEXT, &r->points, "net that finds landmarks; face_landmark68.safetensors beside the model",

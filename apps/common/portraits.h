@@ -14,9 +14,9 @@ typedef struct portraits_request {
     int per_person;     /* drawn faces: pictures of each */
     bool held_out;      /* drawn faces: people that are in no training set, whatever its size */
     int size, channels;
-    const char *align;     /* how faces are cut out of files: "auto", "landmarks", "crop", "none"; NULL: portraits_align */
+    const char *align; /* how faces are cut out of files: "auto", "landmarks", "crop", "none"; NULL: portraits_align */
     const char *landmarks; /* "landmarks": a file for landmarks_read */
-    picture_part part;     /* "crop"; and, unless it is 0, where a picture has no landmarks and no face is found in it */
+    picture_part part; /* "crop"; and, unless it is 0, where a picture has no landmarks and no face is found in it */
     const char *detector, *points; /* "auto": the files of the two nets; NULL: in `nets`, by their usual names */
     const char *nets;      /* a folder, borrowed; or NULL */
 } portraits_request;
@@ -41,8 +41,8 @@ void portraits_close(portraits *p);
 enum { PORTRAITS_OPTIONS = 13, PORTRAITS_FIRST_PHOTO_OPTION = 5, PORTRAITS_PHOTO_OPTIONS = 6 /* about cutting out */ };
 void portraits_options(option out[PORTRAITS_OPTIONS], portraits_request *request);
 
-/* How faces are cut out, as it was asked for: `align`; or landmarks where there is a file of them; else a crop. *said: by
- * any of these or a part. */
+/* How faces are cut out, as it was asked for: `align`; or landmarks where there is a file of them; else a crop.
+ * *said: by any of these or a part. */
 photo_align portraits_align(const portraits_request *request, bool *said);
 
 /* Fills in what portraits and single photographs are cut by; the nets are loaded for PHOTO_AUTO. Fails with a line that
@@ -53,8 +53,8 @@ bool portraits_cutter(photo_cutter *out, landmark_list *faces, tsr_context *ctx,
 /* The nets that find faces, alone. */
 bool portraits_finder(face_finder *out, tsr_context *ctx, const portraits_request *request, app_error *error);
 
-/* What portraits_open does for PHOTO_AUTO: the landmarks of each picture's main face, in `faces` by its path. A picture that
- * cannot be read is passed over. */
+/* What portraits_open does for PHOTO_AUTO: the landmarks of each picture's main face, in `faces` by its path. A
+ * picture that cannot be read is passed over. */
 bool portraits_find(portraits *p, app_error *error);
 
 /* How many people there are. */

@@ -52,8 +52,8 @@ static void print_faces(const found_faces *faces, const char *path)
     for (int i = 0; i < faces->count; i++) {
         const face_box *b = &faces->items[i].box;
         const mark *m = faces->items[i].five.marks;
-        printf("%s face=%d score=%.3f left=%.0f top=%.0f width=%.0f height=%.0f eyes=%.1f,%.1f,%.1f,%.1f\n", path, i + 1,
-               b->score, b->left, b->top, b->width, b->height, m[0].x, m[0].y, m[1].x, m[1].y);
+        printf("%s face=%d score=%.3f left=%.0f top=%.0f width=%.0f height=%.0f eyes=%.1f,%.1f,%.1f,%.1f\n", path,
+               i + 1, b->score, b->left, b->top, b->width, b->height, m[0].x, m[0].y, m[1].x, m[1].y);
     }
 }
 
@@ -104,20 +104,29 @@ int facenet_detect(int count, char **arguments)
 {
     detect_options o = {.nets = {.nets = "out"}, .score = 0.5};
     const option options[] = {
-        {"detector", OPTION_TEXT, &o.nets.detector, "net that finds faces; out/tiny_face_detector.safetensors", "FILE", 0,
+        {"detector", OPTION_TEXT, &o.nets.detector, "net that finds faces; out/tiny_face_detector.safetensors", "FILE",
+         0, 0, NULL},
+        {"points", OPTION_TEXT, &o.nets.points, "net that finds landmarks; out/face_landmark68.safetensors", "FILE", 0,
          0, NULL},
-        {"points", OPTION_TEXT, &o.nets.points, "net that finds landmarks; out/face_landmark68.safetensors", "FILE", 0, 0,
-         NULL},
-        {"size", OPTION_INT, &o.size, "side of the square that the detector sees, a multiple of 32: the larger, the smaller "
-         "the faces that it finds; 0: some are tried", "N", 0, 2048, NULL},
+        {"size", OPTION_INT, &o.size,
+         "side of the square that the detector sees, a multiple of 32: the larger, the smaller "
+         "the faces that it finds; 0: some are tried",
+         "N", 0, 2048, NULL},
         {"score", OPTION_DOUBLE, &o.score, "least score of a face", "X", 0, 1, NULL},
-        {"landmarks", OPTION_TEXT, &o.landmarks, "file for the eyes, nose and mouth of each photograph's main face, as "
-         "--landmarks of other verbs reads it", "FILE", 0, 0, NULL},
+        {"landmarks", OPTION_TEXT, &o.landmarks,
+         "file for the eyes, nose and mouth of each photograph's main face, as "
+         "--landmarks of other verbs reads it",
+         "FILE", 0, 0, NULL},
         {"threads", OPTION_INT, &o.threads, "0: all; changes no result", "N", 0, 1024, NULL},
         {"out", OPTION_TEXT, &o.out, "folder for pictures with the faces marked", "DIR", 0, 0, NULL},
     };
-    command c = {.program = "facenet", .verb = "detect", .summary = "Finds the faces of photographs, and their landmarks.",
-                 .operands = "PHOTO...", .fewest = 1, .most = 1000000, .options = options,
+    command c = {.program = "facenet",
+                 .verb = "detect",
+                 .summary = "Finds the faces of photographs, and their landmarks.",
+                 .operands = "PHOTO...",
+                 .fewest = 1,
+                 .most = 1000000,
+                 .options = options,
                  .option_count = (int)(sizeof options / sizeof *options)};
     const int status = command_start(&c, count, arguments);
     if (status != COMMAND_GO) return status;

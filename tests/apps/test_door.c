@@ -244,7 +244,7 @@ static bool make_model(const char *path, uint64_t seed, const char *threshold)
 {
     tsr_context *ctx = tsr_open(&(tsr_options){.seed = seed});
     tsr_model *m = tsr_model_new(ctx);
-    face_view view = {.part = {0.75, 0}};
+    face_view view = {.part.size = 0.75};
     app_error error = {""};
     const face_form wanted = {.size = 16, .embedding = 8};
     const bool done = face_form_of(&view.form, face_net_find("small", &error), &wanted, &error);

@@ -255,7 +255,7 @@ TEST(portraits_without_a_face_are_fatal_or_cropped_as_asked)
     CHECK(make_people(root));
     CHECK(!open_people(&p, &ctx, root, (portraits_request){.strict = true}, &strict));
     CHECK_CONTAINS(strict.text, "Bob/2.png: no face was found, or given, in it");
-    CHECK(open_people(&p, &ctx, root, (portraits_request){.part = {0.5, 0}}, &fine));
+    CHECK(open_people(&p, &ctx, root, (portraits_request){.part.size = 0.5}, &fine));
     CHECK(p.pictures.count == 3 && p.without_face == 1 && p.broken.errors.count == 0);
     portraits_close(&p);
     CHECK_EQUAL(tsr_close(ctx), 0);
@@ -268,7 +268,6 @@ TEST(photo_options_that_do_not_fit_together_are_told)
         const char *error;
     } wrong[] = {
         {{.align = "landmarks"}, "--align landmarks needs --landmarks"},
-        {{.align = "crop"}, "--align crop needs --part"},
         {{.align = "auto", .landmarks = "a.tsv"}, "--landmarks is for --align landmarks, not for --align auto"},
         {{.align = "none", .landmarks = "a.tsv"}, "--landmarks is for --align landmarks, not for --align none"},
         {{.align = "auto"}, "--align auto needs --detector and --points (facenet import makes both)"},
