@@ -84,9 +84,10 @@ static void tridiagonal_eigen(double *diagonal, double *off, double *vectors, in
 
 /* ---- Lanczos ------------------------------------------------------------------------------------------- */
 
-typedef struct lanczos {
+typedef struct lanczos lanczos;
+struct lanczos {
     const void *rows;
-    void (*get)(double *out, const void *rows, int i, int dimension); /* one of them */
+    void (*centre)(const lanczos *l, int i); /* makes `centred` row i without the mean */
     int count, dimension;
     const double *mean;
     int size, room;       /* vectors of the basis so far, and allocated */
@@ -98,7 +99,7 @@ typedef struct lanczos {
     double scale;         /* about the largest variance, once there is a vector */
     double *values, *off, *vectors; /* solutions of the tridiagonal problem, [room, room] */
     int *order;           /* [room]: their numbers, largest first */
-} lanczos;
+};
 
 static bool grow(double **array, size_t rows, size_t columns)
 {
@@ -136,8 +137,7 @@ static void covariance_times(const lanczos *l, const double *from, double *to)
 {
     memset(to, 0, (size_t)l->dimension * sizeof *to);
     for (int i = 0; i < l->count; i++) {
-        l->get(l->centred, l->rows, i, l->dimension);
-        for (int j = 0; j < l->dimension; j++) l->centred[j] -= l->mean[j];
+        l->centre(l, i);
         add_scaled(to, l->centred, dot(l->centred, from, l->dimension) / l->count, l->dimension);
     }
 }
@@ -213,27 +213,29 @@ static bool find_components(lanczos *l, int wanted)
 
 /* ---- the model ----------------------------------------------------------------------------------------- */
 
-static void get_picture(double *out, const void *rows, int i, int dimension)
+static void centre_picture(const lanczos *l, int i)
 {
-    const unsigned char *picture = (const unsigned char *)rows + (size_t)i * (size_t)dimension;
-    for (int j = 0; j < dimension; j++) out[j] = picture[j];
+    const unsigned char *picture = (const unsigned char *)l->rows + (size_t)i * (size_t)l->dimension;
+    for (int j = 0; j < l->dimension; j++) l->centred[j] = (double)picture[j] - l->mean[j];
 }
 
-static void get_values(double *out, const void *rows, int i, int dimension)
+static void centre_values(const lanczos *l, int i)
 {
-    const tsr_real *row = (const tsr_real *)rows + (size_t)i * (size_t)dimension;
-    for (int j = 0; j < dimension; j++) out[j] = (double)row[j];
+    const tsr_real *row = (const tsr_real *)l->rows + (size_t)i * (size_t)l->dimension;
+    for (int j = 0; j < l->dimension; j++) l->centred[j] = (double)row[j] - l->mean[j];
 }
 
-/* `room` has [dimension] values. */
-static void find_mean(double *mean, const lanczos *l, double *room)
+static void find_mean(lanczos *l, double *mean)
 {
     memset(mean, 0, (size_t)l->dimension * sizeof *mean);
+    memset(l->next, 0, (size_t)l->dimension * sizeof *mean);
+    l->mean = l->next; /* none yet */
     for (int i = 0; i < l->count; i++) {
-        l->get(room, l->rows, i, l->dimension);
-        for (int j = 0; j < l->dimension; j++) mean[j] += room[j];
+        l->centre(l, i);
+        for (int j = 0; j < l->dimension; j++) mean[j] += l->centred[j];
     }
     for (int j = 0; j < l->dimension; j++) mean[j] /= l->count;
+    l->mean = mean;
 }
 
 static void set_axis(eigenfaces *e, int i, const lanczos *l)
@@ -265,9 +267,8 @@ static bool fit(eigenfaces *out, lanczos *l, int components, app_error *error)
     out->mean = malloc((size_t)dimension * sizeof *out->mean);
     out->axes = malloc((size_t)wanted * (size_t)dimension * sizeof *out->axes);
     out->variances = malloc((size_t)wanted * sizeof *out->variances);
-    bool done = out->mean && out->axes && out->variances;
-    if (done) find_mean(out->mean, l, out->axes);
-    l->mean = out->mean;
+    bool done = out->mean && out->axes && out->variances && reserve(l, wanted);
+    if (done) find_mean(l, out->mean);
     done = done && find_components(l, wanted);
     if (done) out->components = wanted < l->size ? wanted : l->size;
     else app_fail(error, "eigenfaces: out of memory for %d components of %d pictures", wanted, count);
@@ -280,7 +281,7 @@ static bool fit(eigenfaces *out, lanczos *l, int components, app_error *error)
 bool eigenfaces_fit(eigenfaces *out, const unsigned char *pixels, int count, int dimension, int components,
                     app_error *error)
 {
-    lanczos l = {.rows = pixels, .get = get_picture, .count = count, .dimension = dimension};
+    lanczos l = {.rows = pixels, .centre = centre_picture, .count = count, .dimension = dimension};
     if (!fit(out, &l, components, error)) return false;
     if (out->components > 0) return true;
     eigenfaces_free(out);
@@ -291,19 +292,20 @@ bool principal_components(double *out, const tsr_real *rows, int count, int dime
                           app_error *error)
 {
     eigenfaces e;
-    lanczos l = {.rows = rows, .get = get_values, .count = count, .dimension = dimension};
-    double *row = malloc(((size_t)dimension + 1) * sizeof *row);
-    const bool done = (row || app_fail(error, "out of memory for a row of %d values", dimension)) &&
-                      fit(&e, &l, components, error);
+    const lanczos l = {.rows = rows, .centre = centre_values, .count = count, .dimension = dimension};
+    lanczos fitting = l, projecting = l;
+    projecting.centred = malloc(((size_t)dimension + 1) * sizeof *projecting.centred);
+    const bool done = (projecting.centred || app_fail(error, "out of memory for a row of %d values", dimension)) &&
+                      fit(&e, &fitting, components, error);
+    if (done) projecting.mean = e.mean;
     for (int i = 0; done && i < count; i++) {
-        get_values(row, rows, i, dimension);
-        for (int k = 0; k < dimension; k++) row[k] -= e.mean[k];
+        centre_values(&projecting, i);
         for (int k = 0; k < components; k++)
             out[(ptrdiff_t)i * components + k] =
-                k < e.components ? dot(row, e.axes + (ptrdiff_t)k * dimension, dimension) : 0;
+                k < e.components ? dot(projecting.centred, e.axes + (ptrdiff_t)k * dimension, dimension) : 0;
     }
     if (done) eigenfaces_free(&e);
-    free(row);
+    free(projecting.centred);
     return done;
 }
 
