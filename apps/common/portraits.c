@@ -156,6 +156,21 @@ void portraits_options(option out[PORTRAITS_OPTIONS], portraits_request *r)
     memcpy(out, options, sizeof options);
 }
 
+int portraits_start(command *c, portraits_request *faces, const option *own, int own_count, int count,
+                    char **arguments)
+{
+    enum { MOST_OWN = 40 };
+    option options[PORTRAITS_OPTIONS + MOST_OWN];
+    if (own_count > MOST_OWN) return COMMAND_WRONG_USAGE;
+    portraits_options(options, faces);
+    memcpy(options + PORTRAITS_OPTIONS, own, (size_t)own_count * sizeof *own);
+    c->options = options;
+    c->option_count = PORTRAITS_OPTIONS + own_count;
+    const int status = command_start(c, count, arguments);
+    c->options = NULL; /* they end here */
+    return status;
+}
+
 void portraits_tell(const portraits *p, const char *program)
 {
     enum { MOST_TOLD = 20 };

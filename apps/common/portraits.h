@@ -38,8 +38,12 @@ void portraits_close(portraits *p);
 
 /* The options by which programs are told where faces are (--data, --names, --people, ...), for the first places of a
  * command's list. They fill in the request, whose values before are the defaults. */
-enum { PORTRAITS_OPTIONS = 13, PORTRAITS_FIRST_PHOTO_OPTION = 5, PORTRAITS_PHOTO_OPTIONS = 6 /* about cutting out */ };
+enum { PORTRAITS_OPTIONS = 13 };
 void portraits_options(option out[PORTRAITS_OPTIONS], portraits_request *request);
+
+/* command_start for a verb about such pictures: these options come first, then its own. */
+int portraits_start(command *c, portraits_request *faces, const option *own, int own_count, int count,
+                    char **arguments);
 
 /* How faces are cut out, as it was asked for: `align`; or landmarks where there is a file of them; else a crop.
  * *said: by any of these or a part. */

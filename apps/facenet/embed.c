@@ -24,13 +24,9 @@ static int parse(embed_options *o, int count, char **arguments)
         {"threads", OPTION_INT, &o->threads, "0: all; changes no result", "N", 0, 1024, NULL},
         {"out", OPTION_TEXT, &o->out, "folder for embeddings.npy and embeddings.csv", "DIR", 0, 0, NULL},
     };
-    option options[PORTRAITS_OPTIONS + sizeof own / sizeof *own];
-    portraits_options(options, &o->faces);
-    memcpy(options + PORTRAITS_OPTIONS, own, sizeof own);
     command c = {.program = "facenet", .verb = "embed",
-                 .summary = "Writes the embeddings of all pictures: an array [pictures, numbers], and a table.",
-                 .options = options, .option_count = (int)(sizeof options / sizeof *options)};
-    return command_start(&c, count, arguments);
+                 .summary = "Writes the embeddings of all pictures: an array [pictures, numbers], and a table."};
+    return portraits_start(&c, &o->faces, own, (int)(sizeof own / sizeof *own), count, arguments);
 }
 
 /* In quotes, those within doubled, where a reader would take it for something else. */

@@ -40,13 +40,9 @@ static int parse(eval_options *o, int count, char **arguments)
         {"threads", OPTION_INT, &o->threads, "0: all; changes no result", "N", 0, 1024, NULL},
         {"out", OPTION_TEXT, &o->out, "folder for report.html and its pictures", "DIR", 0, 0, NULL},
     };
-    option options[PORTRAITS_OPTIONS + sizeof own / sizeof *own];
-    portraits_options(options, &o->faces);
-    memcpy(options + PORTRAITS_OPTIONS, own, sizeof own);
     command c = {.program = "facenet", .verb = "eval",
-                 .summary = "Verifies pairs: accuracy, AUC, EER, VAL at FAR, beside pixels and eigenfaces.",
-                 .options = options, .option_count = (int)(sizeof options / sizeof *options)};
-    return command_start(&c, count, arguments);
+                 .summary = "Verifies pairs: accuracy, AUC, EER, VAL at FAR, beside pixels and eigenfaces."};
+    return portraits_start(&c, &o->faces, own, (int)(sizeof own / sizeof *own), count, arguments);
 }
 
 /* ---- what is written --------------------------------------------------------------------------------------------- */

@@ -415,13 +415,9 @@ int facenet_lessons(int count, char **arguments)
         {"threads", OPTION_INT, &o.threads, "0: all; changes no result", "N", 0, 1024, NULL},
         {"out", OPTION_TEXT, &o.out, "folder for lesson_triplets.png and lesson_newcomers.png", "DIR", 0, 0, NULL},
     };
-    option options[PORTRAITS_OPTIONS + sizeof own / sizeof *own];
-    portraits_options(options, &o.faces);
-    memcpy(options + PORTRAITS_OPTIONS, own, sizeof own);
     command c = {.program = "facenet", .verb = "lessons",
-                 .summary = "Shows by measured curves why triplets are mined, and why nobody retrains for a newcomer.",
-                 .options = options, .option_count = (int)(sizeof options / sizeof *options)};
-    const int status = command_start(&c, count, arguments);
+                 .summary = "Shows by measured curves why triplets are mined, and why nobody retrains for a newcomer."};
+    const int status = portraits_start(&c, &o.faces, own, (int)(sizeof own / sizeof *own), count, arguments);
     if (status != COMMAND_GO) return status;
     if (!o.faces.who.data && o.faces.who.limit == 0) o.faces.who.limit = 200;
     app_error error = {""};

@@ -105,13 +105,9 @@ static int parse(train_options *o, texts *t, int count, char **arguments)
         {"out", OPTION_TEXT, &o->out, "folder for model.safetensors, checkpoint.safetensors, log.csv, report.html",
          "DIR", 0, 0, NULL},
     };
-    option options[PORTRAITS_OPTIONS + sizeof own / sizeof *own];
-    portraits_options(options, &o->faces);
-    memcpy(options + PORTRAITS_OPTIONS, own, sizeof own);
     command c = {.program = "facenet", .verb = "train",
-                 .summary = "Trains an embedding net from scratch, by triplets, after classification if asked to.",
-                 .options = options, .option_count = (int)(sizeof options / sizeof *options)};
-    return command_start(&c, count, arguments);
+                 .summary = "Trains an embedding net from scratch, by triplets, after classification if asked to."};
+    return portraits_start(&c, &o->faces, own, (int)(sizeof own / sizeof *own), count, arguments);
 }
 
 static void set_defaults(train_options *o, texts *t)
