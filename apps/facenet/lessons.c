@@ -103,7 +103,7 @@ static bool draw(const plot_chart *chart, const char *folder, const char *name, 
 enum { POINTS = 16 };
 
 typedef struct progress_of {
-    double step[POINTS], active[POINTS], auc[POINTS];
+    double step[POINTS], active[POINTS], eer[POINTS];
 } progress_of;
 
 static bool learn_by(progress_of *out, const lessons_options *o, const face_view *view, const pictures *set,
@@ -128,9 +128,9 @@ static bool learn_by(progress_of *out, const lessons_options *o, const face_view
         done = net_verify(&c, l.m, set, known.count, &list, error);
         out->step[at] = (double)step + 1;
         out->active[at] = active;
-        out->auc[at] = c.result.auc;
-        printf("triplets: mining=%s step=%lld active=%.3f auc=%.4f\n", unmined ? "any" : "semi-hard",
-               (long long)step + 1, active, c.result.auc);
+        out->eer[at] = c.result.eer;
+        printf("triplets: mining=%s step=%lld active=%.3f auc=%.4f eer=%.4f\n", unmined ? "any" : "semi-hard",
+               (long long)step + 1, active, c.result.auc, c.result.eer);
         active = 0;
         contender_free(&c);
     }
@@ -143,13 +143,17 @@ static bool lesson_triplets(const lessons_options *o, const face_view *view, con
 {
     progress_of any, hard;
     if (!learn_by(&any, o, view, set, true, error) || !learn_by(&hard, o, view, set, false, error)) return false;
-    const plot_series series[] = {{"random triplets: share with a loss", any.step, any.active, POINTS},
-                                  {"semi-hard triplets: share with a loss", hard.step, hard.active, POINTS},
-                                  {"random triplets: AUC on strangers", any.step, any.auc, POINTS},
-                                  {"semi-hard triplets: AUC on strangers", hard.step, hard.auc, POINTS}};
-    return draw(&(plot_chart){.title = "which triplets teach?", .x_label = "step", .series = series, .series_count = 4,
+    const plot_series active[] = {{"random triplets", any.step, any.active, POINTS},
+                                  {"semi-hard triplets", hard.step, hard.active, POINTS}};
+    const plot_series errors[] = {{"random triplets", any.step, any.eer, POINTS},
+                                  {"semi-hard triplets", hard.step, hard.eer, POINTS}};
+    return draw(&(plot_chart){.title = "which triplets go on teaching?", .x_label = "step",
+                              .y_label = "share of the triplets that have a loss", .series = active, .series_count = 2,
                               .y_min = 0, .y_max = 1},
-                o->out, "lesson_triplets.png", error);
+                o->out, "lesson_triplets.png", error) &&
+           draw(&(plot_chart){.title = "and what that is worth", .x_label = "step",
+                              .y_label = "equal error rate on strangers", .series = errors, .series_count = 2},
+                o->out, "lesson_errors.png", error);
 }
 
 /* ---- 2: a classifier has to be trained again for a newcomer, a gallery has not ----------------------------------- */
@@ -413,7 +417,7 @@ int facenet_lessons(int count, char **arguments)
         {"steps", OPTION_INT, &o.steps, "batches for each of the four trainings", "N", 16, 1e6, NULL},
         {"seed", OPTION_UINT64, &o.seed, "of everything random", "N", 0, 0, NULL},
         {"threads", OPTION_INT, &o.threads, "0: all; changes no result", "N", 0, 1024, NULL},
-        {"out", OPTION_TEXT, &o.out, "folder for lesson_triplets.png and lesson_newcomers.png", "DIR", 0, 0, NULL},
+        {"out", OPTION_TEXT, &o.out, "folder for the pictures of the lessons", "DIR", 0, 0, NULL},
     };
     command c = {.program = "facenet", .verb = "lessons",
                  .summary = "Shows by measured curves why triplets are mined, and why nobody retrains for a newcomer."};

@@ -9,7 +9,7 @@
 
 const train_drawing train_drawings[] = {
     {"loss.png", "Loss, share of active triplets, and distances over the steps"},
-    {"triplets.png", "Triplets of the last batch: anchor, positive, and the negative that is hardest yet farther"},
+    {"triplets.png", "Pictures of the last batch as triplets: anchor, positive, and the nearest negative that is farther"},
     {"faces.png", "Pictures that were trained on, a person a row"},
     {NULL, NULL}};
 

@@ -211,6 +211,8 @@ TEST(facenet_lessons_draw_their_curves)
     CHECK_EQUAL(run(facenet_lessons, words), 0);
     snprintf(path, sizeof path, "%s/lesson_triplets.png", out);
     CHECK(image_recognised(path));
+    snprintf(path, sizeof path, "%s/lesson_errors.png", out);
+    CHECK(image_recognised(path));
     snprintf(path, sizeof path, "%s/lesson_newcomers.png", out);
     CHECK(image_recognised(path));
     snprintf(words, sizeof words, "--people 9 --pictures 5 --steps 16 --out %s", out);
