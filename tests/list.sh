@@ -20,13 +20,14 @@ names "$kinds" "$@" | while read -r kind name; do
     esac
 done
 echo 'const test_entry test_entries[] = {'
-names "$kinds" "$@" | grep -v '^GRADCHECK ' | while read -r kind name; do
-    case $kind in
-    TEST_LONG) echo "    {\"$name\", test_$name, true}," ;;
-    *) echo "    {\"$name\", test_$name, false}," ;;
-    esac
+for source in "$@"; do
+    case $source in tests/apps/*) of_programs=true ;; *) of_programs=false ;; esac
+    names "$kinds" "$source" | grep -v '^GRADCHECK ' | while read -r kind name; do
+        [ "$kind" = TEST_LONG ] && is_long=true || is_long=false
+        echo "    {\"$name\", test_$name, $is_long, $of_programs},"
+    done
 done
-echo '    {0, 0, false}};'
+echo '    {0, 0, false, false}};'
 echo 'const gradcheck_entry gradcheck_entries[] = {'
 names "$kinds" "$@" | sed -n 's/^GRADCHECK //p' | while read -r name; do
     echo "    {\"$name\", gradcheck_$name},"

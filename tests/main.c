@@ -124,7 +124,7 @@ static void run_entry(void *user)
 int main(int count, char **arguments)
 {
     const char *filter = "";
-    bool with_long = false, only_gradcheck = false, list = false;
+    bool with_long = false, library = false, only_gradcheck = false, list = false;
     if (count == 2 && strcmp(arguments[1], "--levels") == 0) { /* the instruction sets that TSR_KERNELS can force here */
         const char *last = ""; /* tables of one name are those of the precisions */
         for (int i = 0; tsr_kernels_list(i); last = tsr_kernels_list(i++)->name)
@@ -133,13 +133,16 @@ int main(int count, char **arguments)
     }
     for (int i = 1; i < count; i++) {
         if (strcmp(arguments[i], "--long") == 0) with_long = true;
+        else if (strcmp(arguments[i], "--library") == 0) library = true;
         else if (strcmp(arguments[i], "--gradcheck") == 0) only_gradcheck = true;
         else if (strcmp(arguments[i], "--list") == 0) list = true;
         else if (strcmp(arguments[i], "--results") == 0 && i + 1 < count) state.results = fopen(arguments[++i], "a");
         else filter = arguments[i];
     }
     for (const test_entry *entry = test_entries; entry->name && !only_gradcheck; entry++) {
-        if (!strstr(entry->name, filter) || (entry->is_long && !with_long)) continue;
+        if (!strstr(entry->name, filter) || (entry->is_long && !with_long) ||
+            (entry->of_programs && library))
+            continue;
         if (list) printf("%s\n", entry->name);
         else test_run(entry->name, run_entry, (void *)(size_t)entry);
     }

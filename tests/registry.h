@@ -7,7 +7,8 @@
 typedef struct test_entry {
     const char *name;
     void (*run)(void);
-    bool is_long; /* only in `make test-long` */
+    bool is_long;     /* only in `make test-long` */
+    bool of_programs; /* --library leaves it out */
 } test_entry;
 
 typedef struct gradcheck_entry {

@@ -8,12 +8,15 @@ build=$1
 shift
 results=$build/test-results
 : > "$results"
+best=${TSR_KERNELS:-$("$build/tests" --levels | grep -v emulated | tail -n 1)}
 for level in ${TSR_KERNELS:-$("$build/tests" --levels)}; do
     echo "kernels: $level"
     names=.
+    only= # what no kernel decides, the programs, is tested with the best of them alone
+    [ "$level" != "$best" ] && only=--library
     [ "$level" = tiles-emulated ] && names='product_ parts conv_keeps matmul linear kernels_are' # what it is for: it is slow
     for name in $names; do
-        TSR_KERNELS=$level "$build/tests" --results "$results" "$@" ${name#.}
+        TSR_KERNELS=$level "$build/tests" --results "$results" $only "$@" ${name#.}
         echo "stop" >> "$results"
     done
 done
