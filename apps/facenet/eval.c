@@ -56,7 +56,7 @@ static const struct {
     {"det.png", "False rejects over false accepts"},
     {"distances.png", "Distances of pairs of one person and of two"},
     {"mistakes.png", "The hardest mistakes: different people that look alike, then one person that does not"},
-    {"map.png", "The first 400 pictures' embeddings in a plane, neighbours kept (t-SNE); the colours of a frame are a person"},
+    {"map.png", "The first 400 embeddings in a plane, neighbours kept (t-SNE); the colours of a frame are a person"},
     {"map_pca.png", "The same by the two principal components"}};
 
 static bool draw(const evaluation *e, drawing which, const char *path, app_error *error)
