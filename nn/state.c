@@ -85,6 +85,10 @@ static void drop_text(tsr_model *m, const char *key)
 void tsr_set_text(tsr_model *m, const char *key, const char *value)
 {
     if (!m || m->ctx->failed) return;
+    if (!key) {
+        tsr_fail(m->ctx, "model: a text without a key");
+        return;
+    }
     tsr_pair *pair = find_text(m, key);
     if (!value) {
         drop_text(m, key);
@@ -108,7 +112,7 @@ void tsr_set_text(tsr_model *m, const char *key, const char *value)
 
 const char *tsr_text_of(const tsr_model *m, const char *key)
 {
-    const tsr_pair *pair = m ? find_text(m, key) : NULL;
+    const tsr_pair *pair = m && key ? find_text(m, key) : NULL;
     return pair ? pair->value : NULL;
 }
 

@@ -35,6 +35,7 @@ run_script() {
     esac >> "$results"
     echo "stop" >> "$results"
 }
+run_script every_function_is_given_bad_arguments tests/faults/rows.sh
 run_script programs tests/programs.sh "$build" "$build/test-tmp"
 case " $* " in
 *" --long "*) run_script facenet_killed_and_resumed tests/resume.sh "$build/facenet" "$build/test-tmp" ;;
