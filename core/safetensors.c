@@ -370,7 +370,7 @@ tsr_tensor *tsr_archive_tensor(tsr_archive *archive, int i)
     tsr_context *ctx = archive->reader.ctx;
     const entry *e = entry_at(archive, i);
     if (!e && !tsr_error(ctx)) FAIL(archive, "holds %d tensors, there is no tensor %d", archive->count, i);
-    tsr_tensor *t = tsr_error(ctx) ? NULL : tsr_tensor_empty(ctx, &e->shape, "archive");
+    tsr_tensor *t = !e || tsr_error(ctx) ? NULL : tsr_tensor_empty(ctx, &e->shape, "archive");
     if (t && tsr_reader_seek(&archive->reader, LENGTH_BYTES + (int64_t)archive->header_bytes + e->begin) &&
         tsr_reader_values(&archive->reader, tsr_write(t), tsr_size(t), e->type->number))
         return t;

@@ -33,7 +33,7 @@ tsr_node *tsr_begin(const tsr_op *op, int count, tsr_tensor *const *inputs)
     for (int i = 0; i < count && inputs && !ctx; i++) ctx = inputs[i] ? inputs[i]->ctx : NULL;
     if (!ctx) return (tsr_node *)&nowhere;
     if (!op) tsr_fail(ctx, "begin: the op is NULL");
-    if (ctx->failed) return &ctx->dead;
+    if (!op || ctx->failed) return &ctx->dead;
     tsr_node *n = tsr_pool_take(&ctx->pool, node_bytes(count));
     if (!n) {
         tsr_fail_memory(ctx, op->name, node_bytes(count));

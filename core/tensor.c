@@ -172,7 +172,7 @@ tsr_tensor *tsr_values(tsr_context *ctx, tsr_shape shape, const tsr_real *values
     if (!values && tsr_shape_size(shape) > 0) return tsr_fail(ctx, "values: no values were given (NULL)");
     tsr_tensor *t = tsr_tensor_empty(ctx, &shape, "values");
     if (!t) return tsr_error_tensor(ctx);
-    if (t->size > 0) memcpy(t->storage->data, values, t->storage->bytes);
+    if (values) memcpy(t->storage->data, values, t->storage->bytes);
     return t;
 }
 

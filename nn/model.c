@@ -157,7 +157,7 @@ void tsr_enter(tsr_model *m, const char *name)
 {
     if (!m) return;
     if (!name || !*name) tsr_fail(m->ctx, "model: an empty name");
-    tsr_part *child = m->ctx->failed ? NULL : child_of(m, m->at, name);
+    tsr_part *child = !name || m->ctx->failed ? NULL : child_of(m, m->at, name);
     if (child) m->at = child;
     else m->missed++;
 }

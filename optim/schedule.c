@@ -4,7 +4,8 @@
 
 double tsr_lr_step(double lr, int64_t step, int64_t every, double gamma)
 {
-    return every > 0 ? lr * pow(gamma, (double)(step / every)) : lr;
+    const int64_t times = every > 0 ? step / every : 0;
+    return lr * pow(gamma, (double)times);
 }
 
 double tsr_lr_multi_step(double lr, int64_t step, const int64_t *milestones, int count, double gamma)

@@ -7,9 +7,8 @@ missed=$2
 command -v gcov > /dev/null || { echo "coverage: there is no gcov"; exit 77; }
 find "$build" -name '*.gcda' -exec rm {} +
 for level in $("$build/tests" --levels); do
-    filter=
-    [ "$level" = tiles-emulated ] && filter=product_
-    TSR_KERNELS=$level "$build/tests" --library $filter > "$build/talk" 2>&1 || { tail -n 20 "$build/talk"; exit 1; }
+    [ "$level" = tiles-emulated ] && continue # minutes for kernels of another CPU
+    TSR_KERNELS=$level "$build/tests" --library > "$build/talk" 2>&1 || { tail -n 20 "$build/talk"; exit 1; }
 done
 "$build/double/tests" > "$build/talk" 2>&1 || { tail -n 20 "$build/talk"; exit 1; }
 for real in float double; do

@@ -2,7 +2,7 @@
 # The k-th allocation of facenet fails, alone or with all later ones: status 1, one line that says so, and what was there
 # before is there still. Some k; with --long every one.    memory.sh BUILD FOLDER [--long]
 facenet=$1/facenet-faults
-out=$2/memory
+out=$2/denied
 step=31 # prime, so that other k are met in other verbs
 [ "$3" = --long ] && step=1
 failed=0
