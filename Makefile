@@ -53,7 +53,7 @@ endif
 
 objects = $(patsubst %.c,$(OBJ)/%.o,$(1))
 
-.PHONY: all coverage run build-tests test test-long gradcheck bench bench-peers curve fuzz fuzz-objects clean help compare-flags
+.PHONY: all check-static coverage run build-tests test test-long gradcheck bench bench-peers curve fuzz fuzz-objects clean help compare-flags
 .DELETE_ON_ERROR:
 
 all: $(LIB) $(APPS:%=$(OUT)/%)
@@ -125,6 +125,11 @@ coverage:
 	done
 	@sh tests/faults/coverage.sh $(COVERAGE) "$(MISSED)"
 
+# cppcheck and clang-tidy, those that are there, with the choices of tests/faults/cppcheck.txt and .clang-tidy. Minutes.
+CHECKED := $(wildcard core/*.c ops/*.c nn/*.c optim/*.c)
+check-static:
+	@sh tests/faults/static.sh $(CHECKED)
+
 bench: $(OUT)/bench
 	@$(OUT)/bench --threads 1
 	@$(OUT)/bench
@@ -189,6 +194,7 @@ help:
 	@echo 'make test          all tests, float and double; make test-long: the slow loops too'
 	@echo 'make gradcheck     the gradient checks as a table: op, inputs, worst error'
 	@echo 'make coverage      lines of the library that the tests run, per folder; MISSED=1 lists the others'
+	@echo 'make check-static  clang-tidy and cppcheck over the library, where they are installed (minutes)'
 	@echo 'make bench         speed of kernels and of whole training steps, with one thread and with all'
 	@echo 'make bench-peers   the same beside PyTorch, if it is installed; ROUNDS=3 ONLY=name (about six minutes a round)'
 	@echo 'make curve         does PyTorch follow the loss of our training on the same batches? DATA=folder STEPS=200'
