@@ -4,8 +4,8 @@
 
 #include "ops/ops.h"
 
-/* The receptive field of the units of a result [N, S..., C]. Along each axis unit o sees the places start + o stride ...
- * start + o stride + size - 1 of the input, as far as it has them (padding lies outside). */
+/* The receptive field of the units of a result [N, S..., C]. Along each axis unit o sees `size` places of the input from
+ * start + o * stride on, as far as it has them (padding lies outside). */
 typedef struct tsr_field {
     bool whole; /* instead: everything (a linear layer, a global mean, an op that trace.c does not know) */
     int64_t size[3], stride[3], start[3];

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- which layers there are --------------------------------------------------------------------------------------- */
+/* ---- which layers there are -------------------------------------------------------------------------------------- */
 
 /* Whether a name is, or begins by whole parts with, one of those that were asked for. */
 static bool is_wanted(const char *name, const char *wanted)
@@ -56,7 +56,8 @@ bool layers_find(layers *out, const subject *s, const char *wanted, app_error *e
         l->units = l->wanted ? calloc((size_t)l->channels, sizeof *l->units) : NULL;
         if (l->wanted && !l->units) return app_fail(error, "out of memory");
     }
-    return count > 0 || app_fail(error, "there is no layer \"%.100s\"; neurons fields lists them", wanted ? wanted : "");
+    return count > 0 ||
+           app_fail(error, "there is no layer \"%.100s\"; neurons fields lists them", wanted ? wanted : "");
 }
 
 void layers_free(layers *l)
@@ -85,7 +86,7 @@ void field_box(const layer *l, int row, int column, int size, int box[4])
     }
 }
 
-/* ---- showing pictures --------------------------------------------------------------------------------------------- */
+/* ---- showing pictures -------------------------------------------------------------------------------------------- */
 
 enum { BATCH = 8 };
 
@@ -103,7 +104,26 @@ static void keep(unit *u, const finding *found)
     u->best[at] = *found;
 }
 
-/* The largest value of each channel in each sample, and where it is. */
+/* The largest value of each channel of one sample, the first of equal ones. */
+static void look_at_sample(layer *l, const tsr_real *y, scene where)
+{
+    enum { TOGETHER = 64 }; /* channels: neighbours in memory */
+    for (int first = 0; first < l->channels; first += TOGETHER) {
+        const int count = l->channels - first < TOGETHER ? l->channels - first : TOGETHER;
+        tsr_real most[TOGETHER] = {0};
+        int at[TOGETHER] = {0};
+        for (int i = 0; i < l->height * l->width; i++)
+            for (int c = 0; c < count; c++) {
+                const tsr_real value = y[(ptrdiff_t)i * l->channels + first + c];
+                at[c] = value > most[c] ? i : at[c];
+                most[c] = value > most[c] ? value : most[c];
+            }
+        for (int c = 0; c < count; c++)
+            if (most[c] > 0)
+                keep(&l->units[first + c], &(finding){(double)most[c], where, at[c] / l->width, at[c] % l->width});
+    }
+}
+
 static void look_at(void *user, const tsr_trace_row *row)
 {
     look *job = user;
@@ -113,18 +133,8 @@ static void look_at(void *user, const tsr_trace_row *row)
     job->row++;
     if (!l) return;
     const tsr_real *y = tsr_data(row->result);
-    for (int n = 0; n < job->count; n++, y += (ptrdiff_t)l->height * l->width * l->channels)
-        for (int c = 0; c < l->channels; c++) {
-            finding found = {.where = job->where[n]};
-            for (int i = 0; i < l->height * l->width; i++) {
-                const double value = (double)y[(ptrdiff_t)i * l->channels + c];
-                if (value <= found.value) continue;
-                found.value = value;
-                found.row = i / l->width;
-                found.column = i % l->width;
-            }
-            if (found.value > 0) keep(&l->units[c], &found);
-        }
+    for (int n = 0; n < job->count; n++)
+        look_at_sample(l, y + (ptrdiff_t)n * l->height * l->width * l->channels, job->where[n]);
 }
 
 bool layers_gather(layers *l, const subject *s, scenes *from, const char *program, app_error *error)
@@ -137,7 +147,8 @@ bool layers_gather(layers *l, const subject *s, scenes *from, const char *progra
     progress_start(&p, program, "pictures", 0, from->count);
     scene where[BATCH];
     for (int count = BATCH; count == BATCH && !tsr_error(ctx);) {
-        for (count = 0; count < BATCH && scenes_next(from, &where[count], squares + (size_t)count * bytes, error);) count++;
+        count = 0;
+        while (count < BATCH && scenes_next(from, &where[count], squares + (size_t)count * bytes, error)) count++;
         if (error->text[0] || count == 0) break;
         TSR_SCOPE(ctx) {
             look job = {.l = l, .where = where, .count = count};

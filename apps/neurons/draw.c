@@ -32,7 +32,7 @@ static title title_of(const layer *l, const char *net, const char *what)
     return t;
 }
 
-/* The field of a finding, cut out of `from` into a square of `side` pixels, in which it lies as in the unclipped field. */
+/* The field of a finding, cut out of `from` into a square, in which it lies as in the unclipped field. */
 static bool draw_patch(image *out, box to, const layer *l, const finding *f, const image *from, app_error *error)
 {
     int b[4];
@@ -139,6 +139,7 @@ bool draw_filters(image *out, const subject *s, app_error *error)
     const int columns = count < COLUMNS ? count : COLUMNS, rows = (count - 1) / COLUMNS + 1;
     if (!sheet(out, 2 * MARGIN + columns * STEP, 2 * MARGIN + LINE + rows * STEP, t, error)) return false;
     for (int i = 0; i < count; i++)
-        draw_filter(out, s, weight, i, (box){MARGIN + i % COLUMNS * STEP, MARGIN + LINE + i / COLUMNS * STEP, CELL, CELL});
+        draw_filter(out, s, weight, i,
+                    (box){MARGIN + i % COLUMNS * STEP, MARGIN + LINE + i / COLUMNS * STEP, CELL, CELL});
     return true;
 }

@@ -6,7 +6,7 @@
 #include "ops/trace.h"
 #include "tessera.h"
 
-/* ---- subject.c: the net ------------------------------------------------------------------------------------------- */
+/* ---- subject.c: the net ------------------------------------------------------------------------------------------ */
 
 typedef struct subject {
     char name[64];
@@ -19,7 +19,7 @@ typedef struct subject {
     bool bgr;
 } subject;
 
-/* The net of a file: facenet's models (their texts say which), face_resnet29, VGG-19 and SqueezeNet by their tensors. */
+/* The net of a file: facenet's models by their texts; face_resnet29, VGG-19 and SqueezeNet by their tensors. */
 bool subject_open(subject *out, tsr_context *ctx, const char *path, app_error *error);
 
 /* facenet's small net, trained on the built-in faces for so many steps. */
@@ -28,7 +28,7 @@ bool subject_train(subject *out, tsr_context *ctx, int steps, app_error *error);
 /* Squares [count, size, size, channels] as an input that wants a gradient. */
 tsr_tensor *subject_input(const subject *s, const unsigned char *squares, int count);
 
-/* ---- scenes.c: the pictures --------------------------------------------------------------------------------------- */
+/* ---- scenes.c: the pictures -------------------------------------------------------------------------------------- */
 
 /* Squares cut out of pictures one after the other; never more than one picture is in memory. */
 typedef struct scenes {
@@ -49,8 +49,8 @@ typedef struct scene {
     int file, crop;
 } scene;
 
-/* `folder` with all below it, or a single picture; NULL: `count` built-in faces of people in no training set. Fails where
- * there is no picture. `out` has size, channels, crops and part filled in. */
+/* `folder` with all below it, or a single picture; NULL: `count` built-in faces of people in no training set. Fails
+ * where there is no picture. `out` has size, channels, crops and part filled in. */
 bool scenes_open(scenes *out, const char *folder, int count, app_error *error);
 void scenes_close(scenes *s);
 
@@ -60,7 +60,7 @@ bool scenes_next(scenes *s, scene *where, unsigned char *square, app_error *erro
 /* A square once more. */
 bool scenes_again(scenes *s, scene where, unsigned char *square, app_error *error);
 
-/* ---- best.c: what units like best --------------------------------------------------------------------------------- */
+/* ---- best.c: what units like best -------------------------------------------------------------------------------- */
 
 enum { NINE = 9, MOST_LAYERS = 128 };
 
@@ -103,25 +103,24 @@ int layer_alive(const layer *l);
 /* The field of a unit on a square, clipped to it: a box of x, y, width and height. */
 void field_box(const layer *l, int row, int column, int size, int box[4]);
 
-/* ---- show.c: what they saw of it ---------------------------------------------------------------------------------- */
+/* ---- show.c: what they saw of it --------------------------------------------------------------------------------- */
 
 /* A finding and its pictures. */
 typedef struct exhibit {
     int unit;
     finding found;
     image square;         /* what the net saw, */
-    image reconstruction; /* and what of it drove the unit: the deconvnet's, grey where nothing did; each as large as the
-                             square */
+    image reconstruction; /* and what of it drove the unit: the deconvnet's, grey where nothing did; as large */
 } exhibit;
 
 /* Fills in the pictures of exhibits whose unit and finding are given. */
 bool exhibits_make(exhibit *items, int count, const layer *l, const subject *s, scenes *from, app_error *error);
 void exhibits_free(exhibit *items, int count);
 
-/* ---- draw.c ------------------------------------------------------------------------------------------------------- */
+/* ---- draw.c ------------------------------------------------------------------------------------------------------ */
 
-/* The nine patches of each unit in a 3 x 3 block, and the reconstructions beside them. Exhibits are in order of units, the
- * best first. */
+/* The nine patches of each unit in a 3 x 3 block, and the reconstructions beside them. Exhibits are in order of units,
+ * the best first. */
 bool draw_layer(image *out, const layer *l, const char *net, const exhibit *items, int count, app_error *error);
 
 /* One unit large: where in the squares its patches lie, the patches, the reconstructions. */

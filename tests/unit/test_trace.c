@@ -37,7 +37,7 @@ static tsr_tensor *small_net(tsr_model *m, tsr_tensor *x)
     return tsr_nn_linear(m, "fc", x, 3, NULL);
 }
 
-/* Whether the gradient of a unit of layer `at`, of some sample and channel, is 0 outside of its field and not 0 inside. */
+/* Whether the gradient of a unit of layer `at`, in some sample and channel, is 0 outside its field and not 0 inside. */
 static bool field_holds(tsr_context *ctx, tsr_model *m, int at, const double place[2])
 {
     rows all = {0};
@@ -123,8 +123,10 @@ TEST(trace_deconvnet_is_what_zeiler_and_fergus_say)
     tsr_context *ctx = tsr_open(NULL);
     const tsr_conv_options first = {.kernel = {3, 3}, .padding = {1, 1}};
     const tsr_pool_options half = {.kernel = {2, 2}};
-    tsr_tensor *w1 = tsr_normal(ctx, TSR_SHAPE(3, 3, 2, 4), 0, 1, 1), *w2 = tsr_normal(ctx, TSR_SHAPE(3, 3, 4, 5), 0, 1, 2);
-    tsr_tensor *bias = tsr_normal(ctx, TSR_SHAPE(4), 0, 1, 3), *x = tsr_watch(tsr_normal(ctx, TSR_SHAPE(2, 8, 8, 2), 0, 1, 4));
+    tsr_tensor *w1 = tsr_normal(ctx, TSR_SHAPE(3, 3, 2, 4), 0, 1, 1);
+    tsr_tensor *w2 = tsr_normal(ctx, TSR_SHAPE(3, 3, 4, 5), 0, 1, 2);
+    tsr_tensor *bias = tsr_normal(ctx, TSR_SHAPE(4), 0, 1, 3);
+    tsr_tensor *x = tsr_watch(tsr_normal(ctx, TSR_SHAPE(2, 8, 8, 2), 0, 1, 4));
     const tsr_conv_options fused = {.kernel = {3, 3}, .activation = TSR_RELU};
     tsr_tensor *before = tsr_relu(tsr_conv(x, w1, bias, &first));
     tsr_tensor *y = tsr_conv(tsr_max_pool(before, &half), w2, NULL, &fused);
