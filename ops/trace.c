@@ -33,6 +33,11 @@ static void widen(tsr_field *f, int axis, const tsr_window *w)
     f->stride[axis] *= w->stride;
 }
 
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 /* Both together, for what has several inputs. */
 static void unite(tsr_field *f, const tsr_field *g, int axes)
 {
@@ -40,8 +45,10 @@ static void unite(tsr_field *f, const tsr_field *g, int axes)
     for (int i = 0; i < axes && !f->whole; i++) {
         const int64_t end = f->start[i] + f->size[i], other = g->start[i] + g->size[i];
         if (f->stride[i] != g->stride[i]) f->whole = true;
-        if (g->start[i] < f->start[i]) f->start[i] = g->start[i];
+        f->start[i] = least(f->start[i], g->start[i]);
         f->size[i] = (end > other ? end : other) - f->start[i];
+        f->begin[i] = least(f->begin[i], g->begin[i]);
+        f->end[i] = f->end[i] > g->end[i] ? f->end[i] : g->end[i];
     }
 }
 
@@ -78,6 +85,10 @@ static void pass_on(const trace *t, tsr_field *f, const tsr_node *n, int axes)
         } else if (is(n, "pad") && ((const tsr_padding *)saved)->mode == TSR_PAD_CONSTANT)
             f->start[i] -= ((const tsr_padding *)saved)->region.begin[i + 1] * f->stride[i];
         else f->whole = !keeps_places(t, n);
+        if (f->whole) return;
+        const int64_t last = f->start[i] + (n->output->shape.dims[i + 1] - 1) * f->stride[i];
+        f->begin[i] = f->begin[i] > f->start[i] ? f->begin[i] : f->start[i];
+        f->end[i] = least(f->end[i], last + f->size[i]);
     }
 }
 
@@ -100,6 +111,7 @@ bool tsr_trace(tsr_tensor *x, void (*row)(void *user, const tsr_trace_row *row),
     trace t = {.known = tsr_allocate(ctx, bytes, "trace"), .count = 1};
     if (!t.known) return false;
     t.known[0] = (known){x, {.whole = axes < 1 || axes > 3, .size = {1, 1, 1}, .stride = {1, 1, 1}}};
+    for (int i = 0; i < axes && i < 3; i++) t.known[0].field.end[i] = x->shape.dims[i + 1];
     for (const tsr_node *n = first; n; n = n->next) {
         known *mine = &t.known[t.count];
         mine->t = NULL;

@@ -79,8 +79,9 @@ void field_box(const layer *l, int row, int column, int size, int box[4])
     for (int i = 0; i < 2; i++) {
         const int axis = 1 - i; /* x is the second axis of the map */
         int64_t begin = l->field.start[axis] + at[i] * l->field.stride[axis], end = begin + l->field.size[axis];
-        if (begin < 0 || l->field.whole) begin = 0;
-        if (end > size || l->field.whole) end = size;
+        if (begin < l->field.begin[axis]) begin = l->field.begin[axis];
+        if (end > l->field.end[axis]) end = l->field.end[axis];
+        if (l->field.whole) begin = 0, end = size;
         box[i] = (int)begin;
         box[2 + i] = (int)(end - begin);
     }
@@ -144,7 +145,7 @@ bool layers_gather(layers *l, const subject *s, scenes *from, const char *progra
     unsigned char *squares = malloc(BATCH * bytes);
     if (!squares) return app_fail(error, "out of memory");
     progress p;
-    progress_start(&p, program, "pictures", 0, from->count);
+    if (program) progress_start(&p, program, "pictures", 0, from->count);
     scene where[BATCH];
     for (int count = BATCH; count == BATCH && !tsr_error(ctx);) {
         count = 0;
@@ -156,9 +157,9 @@ bool layers_gather(layers *l, const subject *s, scenes *from, const char *progra
             s->net(s->m, x);
             if (!tsr_error(ctx)) tsr_trace(x, look_at, &job);
         }
-        progress_show(&p, from->file, NULL);
+        if (program) progress_show(&p, from->file, NULL);
     }
-    progress_end(&p);
+    if (program) progress_end(&p);
     free(squares);
     if (tsr_error(ctx)) return app_fail(error, "%s", tsr_error(ctx));
     return !error->text[0] && (from->seen > 0 || app_fail(error, "%s", from->first_broken));

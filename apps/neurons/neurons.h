@@ -94,7 +94,8 @@ typedef struct layers {
 bool layers_find(layers *out, const subject *s, const char *wanted, app_error *error);
 void layers_free(layers *l);
 
-/* Shows the net all squares and keeps the nine best of each unit: one from each square, the first of equal ones. */
+/* Shows the net all squares and keeps the nine best of each unit: one from each square, the first of equal ones.
+ * `program` begins the line of progress on stderr; NULL: there is none. */
 bool layers_gather(layers *l, const subject *s, scenes *from, const char *program, app_error *error);
 
 /* Units that have fired. */
