@@ -4,9 +4,9 @@
 
 #include "ops/ops.h"
 
-/* The receptive field of the units of a result [N, S..., C]. Along each axis unit o sees `size` places of the input from
- * start + o stride on, as far as they lie from `begin` to `end` - 1: padding is outside, and so is a rest at the border
- * that no window reached. */
+/* The receptive field of the units of a result [N, S..., C]. Along each axis unit o sees `size` places of the input
+ * from start + o stride on, as far as they lie from `begin` to `end` - 1: padding is outside, and so is a rest at the
+ * border that no window reached. */
 typedef struct tsr_field {
     bool whole; /* instead: everything (a linear layer, a global mean, an op that trace.c does not know) */
     int64_t size[3], stride[3], start[3], begin[3], end[3];

@@ -149,8 +149,8 @@ bool layers_gather(layers *l, const subject *s, scenes *from, const char *progra
     scene where[BATCH];
     for (int count = BATCH; count == BATCH && !tsr_error(ctx);) {
         count = 0;
-        while (count < BATCH && scenes_next(from, &where[count], squares + (size_t)count * bytes, error)) count++;
-        if (error->text[0] || count == 0) break;
+        while (count < BATCH && scenes_next(from, &where[count], squares + (size_t)count * bytes)) count++;
+        if (count == 0) break;
         TSR_SCOPE(ctx) {
             look job = {.l = l, .where = where, .count = count};
             tsr_tensor *x = subject_input(s, squares, count);
@@ -162,5 +162,5 @@ bool layers_gather(layers *l, const subject *s, scenes *from, const char *progra
     if (program) progress_end(&p);
     free(squares);
     if (tsr_error(ctx)) return app_fail(error, "%s", tsr_error(ctx));
-    return !error->text[0] && (from->seen > 0 || app_fail(error, "%s", from->first_broken));
+    return from->seen > 0 || app_fail(error, "%s", from->first_broken);
 }

@@ -11,7 +11,7 @@
 enum { MOST_UNITS = 1000 };
 
 typedef struct options {
-    const char *model, *data, *out, *layers, *unit;
+    const char *model, *data, *out, *layers, *unit, *landmarks;
     int size, units, faces, steps, threads;
     bool crops;
     double part;
@@ -105,6 +105,7 @@ static bool show(visit *v, const layer *l, const int *units, int unit_count, boo
     const bool done = exhibits_make(items, count, l, v->s, v->from, error) &&
                       (large ? draw_unit : draw_layer)(&picture, l, v->s->name, items, count, error) &&
                       publish(v, &picture, name, caption, error);
+    if (done) printf("%s\n", caption);
     image_free(&picture);
     exhibits_free(items, count);
     free(items);
@@ -177,7 +178,10 @@ static bool look(const options *o, tsr_context *ctx, app_error *error)
         from.channels = s.channels;
         from.part = s.part;
         from.crops = o->crops;
-        done = scenes_open(&from, o->data, o->faces, error) &&
+        if (s.aligned && o->data && !o->landmarks)
+            fprintf(stderr, "neurons look: %s was trained on faces aligned by landmarks (--landmarks)\n", s.name);
+        done = (!o->landmarks || landmarks_read(&from.faces, o->landmarks, error)) &&
+               scenes_open(&from, o->data, o->faces, error) &&
                layers_gather(&all, &s, &from, "neurons: looking for what units like", error);
     }
     if (done) {
@@ -225,6 +229,9 @@ static int run(const task *t, int count, char **arguments)
          NULL, 0, 0, NULL},
         {"part", OPTION_DOUBLE, &o.part,
          "side of the middle square that is taken, in shorter sides; 0: as the model says", "X", 0, 1, NULL},
+        {"landmarks", OPTION_TEXT, &o.landmarks,
+         "align faces by lines of a picture and x y of both eyes, or of eyes, nose and corners of the mouth", "FILE", 0,
+         0, NULL},
         {"layers", OPTION_TEXT, &o.layers, "names of layers, or how they begin, with commas; without: all", "NAMES", 0,
          0, NULL},
         {"units", OPTION_INT, &o.units, "units of each layer that are shown, evenly spread", "N", 1, MOST_UNITS, NULL},

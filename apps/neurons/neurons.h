@@ -14,6 +14,7 @@ typedef struct subject {
     tsr_network net;
     int size, channels;    /* of the squares that it sees */
     bool any_size;         /* it takes others, too */
+    bool aligned;          /* it was trained on faces aligned by landmarks */
     picture_part part;     /* what it was trained to see of a picture */
     double mean[3], divisor; /* inputs are (value - mean) / divisor; divisor 0: whitened */
     bool bgr;
@@ -37,6 +38,7 @@ typedef struct scenes {
     int size, channels;
     bool crops;          /* all squares of this size that lie side by side in a picture, not a part of it resized */
     picture_part part;
+    landmark_list faces; /* where there are any, squares are faces aligned by them */
     int file, crop;      /* what comes next */
     int held;            /* the picture that is in memory; -1: none */
     image picture;
@@ -50,12 +52,12 @@ typedef struct scene {
 } scene;
 
 /* `folder` with all below it, or a single picture; NULL: `count` built-in faces of people in no training set. Fails
- * where there is no picture. `out` has size, channels, crops and part filled in. */
+ * where there is no picture. `out` has size, channels, crops, part and faces, which it takes over, filled in. */
 bool scenes_open(scenes *out, const char *folder, int count, app_error *error);
 void scenes_close(scenes *s);
 
-/* The next square, [size, size, channels]. False at the end, and after an error. */
-bool scenes_next(scenes *s, scene *where, unsigned char *square, app_error *error);
+/* The next square, [size, size, channels]; what cannot be read is passed over. False at the end. */
+bool scenes_next(scenes *s, scene *where, unsigned char *square);
 
 /* A square once more. */
 bool scenes_again(scenes *s, scene where, unsigned char *square, app_error *error);

@@ -37,6 +37,7 @@ void scenes_close(scenes *s)
 {
     name_list_free(&s->files);
     image_free(&s->picture);
+    landmarks_free(&s->faces);
 }
 
 /* ---- squares ----------------------------------------------------------------------------------------------------- */
@@ -74,7 +75,11 @@ static bool cut(const scenes *s, int crop, unsigned char *square, app_error *err
         memcpy(square, from->pixels, (size_t)s->size * (size_t)s->size * (size_t)s->channels);
         return true;
     }
-    if (s->crops && across * down > 0) {
+    if (s->faces.count > 0) {
+        const landmarks *face = landmarks_of(&s->faces, s->files.names[s->held]);
+        if (!face) return app_fail(error, "%s: has no landmarks", s->files.names[s->held]);
+        done = picture_aligned(&out, from, face, s->size, s->channels, error);
+    } else if (s->crops && across * down > 0) {
         const int left = (from->width - across * s->size) / 2 + crop % across * s->size;
         const int top = (from->height - down * s->size) / 2 + crop / across * s->size;
         done = image_crop(&part, from, left, top, s->size, s->size, error) &&
@@ -86,15 +91,16 @@ static bool cut(const scenes *s, int crop, unsigned char *square, app_error *err
     return done;
 }
 
-bool scenes_next(scenes *s, scene *where, unsigned char *square, app_error *error)
+bool scenes_next(scenes *s, scene *where, unsigned char *square)
 {
     while (s->file < s->count) {
         app_error why = {""};
-        const bool good = hold(s, s->file, &why);
+        bool good = hold(s, s->file, &why);
         if (good && s->crop < crops_of(s)) {
             *where = (scene){s->file, s->crop++};
-            s->seen++;
-            return cut(s, where->crop, square, error);
+            good = cut(s, where->crop, square, &why);
+            s->seen += good;
+            if (good) return true;
         }
         if (!good && s->broken++ == 0) snprintf(s->first_broken, sizeof s->first_broken, "%.190s", why.text);
         s->file++;

@@ -34,6 +34,7 @@ bool subject_open(subject *out, tsr_context *ctx, const char *path, app_error *e
     if (!known) {
         if (!view_open(out->m, path, &view, error)) return false;
         take_face(out, &view.form, view.part);
+        out->aligned = view.aligned;
     } else {
         if (!tsr_model_load(out->m, path, NULL)) return app_fail(error, "%s", tsr_error(ctx));
         snprintf(out->name, sizeof out->name, "%s", known->name);

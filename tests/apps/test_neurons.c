@@ -78,8 +78,8 @@ static void pick_row(void *user, const tsr_trace_row *row)
     if (p->row-- == 0) p->found = row->result;
 }
 
-/* Whether the places of the picture on which the middle unit of a layer depends, in any of some pictures and channels, fill
- * its field: they reach each of its four borders and not beyond. */
+/* Whether the places of the picture on which the middle unit of a layer depends, in any of some pictures and channels,
+ * fill its field: they reach each of its four borders and not beyond. */
 static bool gradient_fills_field(const subject *s, const layer *l)
 {
     enum { SAMPLES = 3 };
@@ -144,7 +144,8 @@ TEST(neurons_scenes_are_squares_of_pictures_one_after_the_other)
     char path[400];
     const char *folder = test_path("neurons_scenes");
     CHECK(make_sample(&wide, 25, 17, 3));
-    CHECK(add_file(folder, "deep", "b.png", "\x89PNG\r\n\x1a\nbroken") && add_file(folder, "deep", "c.txt", "no picture"));
+    CHECK(add_file(folder, "deep", "b.png", "\x89PNG\r\n\x1a\nbroken"));
+    CHECK(add_file(folder, "deep", "c.txt", "no picture"));
     snprintf(path, sizeof path, "%.300s/deep/a.png", folder);
     CHECK(image_write(&wide, path, &error));
     scenes s = {.size = 8, .channels = 3, .crops = true};
@@ -152,7 +153,7 @@ TEST(neurons_scenes_are_squares_of_pictures_one_after_the_other)
     unsigned char square[8 * 8 * 3], again[8 * 8 * 3];
     scene where, fourth = {0};
     int count = 0;
-    for (; scenes_next(&s, &where, square, &error); count++) {
+    for (; scenes_next(&s, &where, square); count++) {
         if (count == 3) {
             fourth = where;
             memcpy(again, square, sizeof again);
@@ -168,7 +169,15 @@ TEST(neurons_scenes_are_squares_of_pictures_one_after_the_other)
 
     s = (scenes){.size = 8, .channels = 1};
     CHECK(scenes_open(&s, path, 0, &error)); /* a single picture, resized */
-    CHECK(scenes_next(&s, &where, square, &error) && !scenes_next(&s, &where, square, &error));
+    CHECK(scenes_next(&s, &where, square) && !scenes_next(&s, &where, square));
+    scenes_close(&s);
+
+    s = (scenes){.size = 8, .channels = 3}; /* aligned, as far as there are landmarks */
+    const landmarks face = {.count = 2, .marks = {{8, 8}, {14, 8}}};
+    CHECK(landmarks_add(&s.faces, &face, "a.png") && add_file(folder, "deep", "d.ppm", "P6 1 1 255 abc"));
+    CHECK(scenes_open(&s, folder, 0, &error));
+    CHECK(scenes_next(&s, &where, square) && !scenes_next(&s, &where, square));
+    CHECK_EQUAL(s.broken, 2);
     scenes_close(&s);
     s = (scenes){.size = 8, .channels = 1};
     snprintf(path, sizeof path, "%.300s/deep/c.txt", folder);
@@ -191,7 +200,7 @@ static bool largest_values(const subject *s, const layer *l, int channel, double
     bool done = square && scenes_open(&from, NULL, FACES, &error);
     for (int i = 0; done && i < FACES; i++) {
         out[i] = 0;
-        done = scenes_next(&from, &where, square, &error) && where.file == i;
+        done = scenes_next(&from, &where, square) && where.file == i;
         if (done) TSR_SCOPE(ctx) {
             pick p = {.row = l->row};
             tsr_tensor *x = subject_input(s, square, 1);
@@ -278,7 +287,8 @@ TEST(neurons_reconstruct_inside_the_field_only)
 }
 
 /* Published weights, run on stored pictures, against what PyTorch made of them. */
-static void check_known_net(tsr_context *ctx, const char *file, const char *input, const char *layer_name, const char *answer)
+static void check_known_net(tsr_context *ctx, const char *file, const char *input, const char *layer_name,
+                            const char *answer)
 {
     app_error error = {""};
     layers all = {0};
@@ -304,10 +314,10 @@ TEST(neurons_published_nets_give_their_known_answers)
 {
     if (!have_weights()) return;
     tsr_context *ctx = tsr_open(NULL);
-    check_known_net(ctx, WEIGHTS "vgg19_conv1-3.safetensors", "vgg19.input_small", "conv2_2", "vgg19.relu_conv2_2_small");
-    check_known_net(ctx, WEIGHTS "vgg19_conv1-3.safetensors", "vgg19.input_small", "conv3_4", "vgg19.relu_conv3_4_small");
-    check_known_net(ctx, WEIGHTS "squeezenet1_1.safetensors", "squeezenet1_1.input_coffee", "conv10",
-                    "squeezenet1_1.logits_coffee");
+    const char *vgg = WEIGHTS "vgg19_conv1-3.safetensors", *squeezenet = WEIGHTS "squeezenet1_1.safetensors";
+    check_known_net(ctx, vgg, "vgg19.input_small", "conv2_2", "vgg19.relu_conv2_2_small");
+    check_known_net(ctx, vgg, "vgg19.input_small", "conv3_4", "vgg19.relu_conv3_4_small");
+    check_known_net(ctx, squeezenet, "squeezenet1_1.input_coffee", "conv10", "squeezenet1_1.logits_coffee");
     CHECK_EQUAL(tsr_close(ctx), 0);
 }
 
