@@ -4,6 +4,7 @@
 #include "apps/facenet/training.h"
 #include "apps/neurons/neurons.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,11 +67,12 @@ bool subject_train(subject *out, tsr_context *ctx, int steps, app_error *error)
     done = done && view_open_faces(&view, &drawn, ctx, &faces, error);
     if (done) {
         done = training_open(&t, out->m, &drawn.pictures, &settings, error);
-        double row[LOG_COLUMNS];
         progress p;
         progress_start(&p, "neurons: no --model: a small net learns faces", "steps", 0, steps);
         for (int i = 0; done && i < steps; i++) {
             char note[80];
+            double row[LOG_COLUMNS];
+            for (int k = 0; k < LOG_COLUMNS; k++) row[k] = (double)NAN; /* nothing to say */
             done = training_take_step(&t, i, row, error);
             training_tell(row, note, sizeof note);
             progress_show(&p, i + 1, note);
