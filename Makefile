@@ -159,6 +159,8 @@ ifneq ($(findstring fuzzer,$(SANITIZE)),)
 $(OBJ)/core/kernels/%.o: ALL_CFLAGS := $(filter-out -fsanitize%,$(ALL_CFLAGS))
 endif
 
+include mk/distribution.mk
+
 # Trains the triplet model and evaluates it on people it has never seen: on the built-in faces, or with DATA=folder on
 # yours (one folder per person, or a list; the last fifth of the people is held out).
 run: all
@@ -174,6 +176,8 @@ help:
 	@echo 'make bench-peers   the same beside PyTorch, if it is installed; ROUNDS=3 ONLY=name (about six minutes a round)'
 	@echo 'make curve         does PyTorch follow the loss of our training on the same batches? DATA=folder STEPS=200'
 	@echo 'make fuzz          needs clang; FUZZ_SECONDS=60 each, ONLY=name'
+	@echo 'make amalgamation  the library as two files, $(BUILD)/tessera.c and tessera.h'
+	@echo 'make install       PREFIX=/usr/local DESTDIR=: programs, header, static and shared library; make uninstall'
 	@echo 'make clean         removes $(BUILD)/'
 	@echo 'REAL=double        the same sources in double precision, in $(BUILD)/double'
 	@echo 'OPENMP=0           without threads; CC=clang; SANITIZE=address,undefined; OPT=-O1; BUILD=folder'

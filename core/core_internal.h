@@ -16,7 +16,7 @@ typedef struct tsr_pool {
     tsr_allocator allocator;
     void *free[TSR_SMALL / 64 + 1]; /* lists of free small blocks, linked through their first bytes */
     struct tsr_large *bins[TSR_POOL_BINS]; /* free large ones */
-    struct tsr_region *regions;    /* all that came from the allocator */
+    struct tsr_pool_region *regions;    /* all that came from the allocator */
     unsigned char *chunk;          /* where small blocks are cut from next */
     size_t chunk_left;
     tsr_statistics statistics;

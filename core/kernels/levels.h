@@ -54,4 +54,9 @@ enum { TSR_LEVEL_BASE, TSR_LEVELS };
 #define TSR_LOOP(name)                                                                                               \
     TSR_PER_LEVEL(tsr_loop_body, name, (void *user, int64_t begin, int64_t end), (user, begin, end))
 
+/* For sizes of pieces. */
+static inline int64_t tsr_smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+static inline int64_t tsr_larger(int64_t a, int64_t b) { return a > b ? a : b; }
+static inline int64_t tsr_round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+
 #endif
