@@ -93,12 +93,12 @@ $(OUT)/tests: $(call objects,$(TEST_SOURCES) $(TESTED_SOURCES) $(COMMON_SOURCES)
 
 build-tests: $(OUT)/tests
 
-test: all
+test: all amalgamation
 	@$(MAKE) --no-print-directory REAL=float build-tests
 	@$(MAKE) --no-print-directory REAL=double build-tests
 	@sh tests/run.sh $(BUILD)
 
-test-long: all
+test-long: all amalgamation
 	@$(MAKE) --no-print-directory REAL=float build-tests
 	@$(MAKE) --no-print-directory REAL=double build-tests
 	@sh tests/run.sh $(BUILD) --long
