@@ -19,6 +19,8 @@ WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wmissing-prototypes
 # result, they only say that nobody looks at errno or at floating-point exception flags.
 CFLAGS ?= $(OPT) -g
 ALL_CFLAGS := -std=c11 $(CFLAGS) -ffp-contract=off -fno-math-errno -fno-trapping-math $(WARNINGS) -I.
+# On 32-bit x86: numbers in registers have as many digits as their type, as everywhere else.
+ALL_CFLAGS += $(call works,-msse2 -mfpmath=sse)
 LIBS := -lm
 
 ifeq ($(REAL),double)
@@ -44,9 +46,10 @@ LIB_SOURCES := $(wildcard core/*.c core/kernels/*.c ops/*.c nn/*.c optim/*.c)
 COMMON_SOURCES := $(wildcard apps/common/*.c)
 APPS := $(patsubst apps/%/main.c,%,$(wildcard apps/*/main.c))
 
-# The double build tests the library; what the apps share has no derivative and is tested once.
+# The double build tests the library; what the apps share has no derivative and is tested once, and not on ports.
+LIBRARY_ONLY ?=
 TEST_SOURCES := $(wildcard tests/*.c tests/gradcheck/*.c tests/known-answers/*.c tests/unit/*.c)
-ifneq ($(REAL),double)
+ifeq ($(filter double,$(REAL))$(LIBRARY_ONLY),)
   TEST_SOURCES += $(wildcard tests/apps/*.c)
   TESTED_SOURCES := $(filter-out %/main.c,$(wildcard apps/facenet/*.c))
 endif

@@ -4,6 +4,8 @@
 
 #include "core/core.h"
 
+#include <math.h>
+
 /* ---- pool: memory kept once taken ------------------------------------------------------------------------------ */
 
 enum {
@@ -129,6 +131,15 @@ struct tsr_context {
     void (*mutate)(void *user, const tsr_op *op, int input, tsr_real *gradient, int64_t size);
     void *mutate_user;
 };
+
+/* The largest magnitude of `count` values, one every `step`; NaN is passed over. GCC 12 fails on loops of fmax for ARM. */
+static inline double tsr_largest_magnitude(const tsr_real *x, int64_t count, int64_t step)
+{
+    double largest = 0;
+    for (int64_t i = 0; i < count; i++)
+        if (fabs((double)x[i * step]) > largest) largest = fabs((double)x[i * step]);
+    return largest;
+}
 
 /* tsr_same_shape without copies. */
 static inline bool tsr_shapes_equal(const tsr_shape *a, const tsr_shape *b)

@@ -41,8 +41,8 @@ static TSR_INLINE void dots(const tsr_real *a, const tsr_real *b, const tsr_axis
 /* For squares that leave the range (of doubles only): the length by way of the largest value. */
 static double careful_length(const tsr_real *x, const tsr_axis_view *view)
 {
-    double largest = 0, sum = 0;
-    for (int64_t k = 0; k < view->length; k++) largest = fmax(largest, fabs((double)x[k * view->inner]));
+    const double largest = tsr_largest_magnitude(x, view->length, view->inner);
+    double sum = 0;
     for (int64_t k = 0; k < view->length && largest > 0; k++) {
         const double ratio = (double)x[k * view->inner] / largest;
         sum += ratio * ratio;

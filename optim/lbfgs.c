@@ -183,9 +183,7 @@ static void add_scaled(const tsr_optimizer *opt, tsr_real *to, double factor, co
 
 static double largest_magnitude(const tsr_optimizer *opt, const tsr_real *a)
 {
-    double most = 0;
-    for (int64_t i = 0; i < opt->lbfgs->size; i++) most = fmax(most, fabs((double)a[i]));
-    return most;
+    return tsr_largest_magnitude(a, opt->lbfgs->size, 1);
 }
 
 static double absolute_sum(const tsr_optimizer *opt, const tsr_real *a)

@@ -8,7 +8,8 @@ rm -rf "$out"
 mkdir -p "$out"
 
 works() { # works COMPILER...: can it make a program?
-    echo '#include <math.h>
+    echo '#include <errno.h>
+#include <math.h>
 int main(int n, char **a) { (void)a; return (int)floor(n); }' > "$out/works.c"
     "$@" "$out/works.c" -o "$out/works" -lm 2> "$out/errors"
 }
