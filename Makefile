@@ -181,6 +181,7 @@ help:
 	@echo 'make fuzz          needs clang; FUZZ_SECONDS=60 each, ONLY=name'
 	@echo 'make amalgamation  the library as two files, $(BUILD)/tessera.c and tessera.h'
 	@echo 'make install       PREFIX=/usr/local DESTDIR=: programs, header, static and shared library; make uninstall'
+	@echo 'make ports         tests on the other machines that this one can build for and emulate, as a table; ONLY=names'
 	@echo 'make clean         removes $(BUILD)/'
 	@echo 'REAL=double        the same sources in double precision, in $(BUILD)/double'
 	@echo 'OPENMP=0           without threads; CC=clang; SANITIZE=address,undefined; OPT=-O1; BUILD=folder'

@@ -4,7 +4,7 @@ VERSION := 0.1.0
 SONAME := libtessera.so.$(firstword $(subst ., ,$(VERSION)))
 PREFIX ?= /usr/local
 
-.PHONY: amalgamation install uninstall
+.PHONY: amalgamation install uninstall ports
 
 # platform.c comes first, as it says which functions of the system its headers are to declare.
 AMALGAMATED := core/platform.c $(filter-out core/platform.c,$(sort $(LIB_SOURCES)))
@@ -36,3 +36,10 @@ install: all $(BUILD)/$(SONAME)
 uninstall:
 	rm -f $(APPS:%=$(at)/bin/%) $(at)/include/tessera.h $(at)/lib/libtessera.a $(at)/lib/libtessera.so \
 	    $(at)/lib/$(SONAME) $(at)/lib/libtessera.so.$(VERSION) $(at)/lib/pkgconfig/tessera.pc
+
+# A table of the machines that this one can build for and emulate; ONLY=names. Up to ten minutes for each.
+ports:
+	@sh tests/ports/ports.sh $(BUILD) $(ONLY)
+
+$(OUT)/port: $(call objects,tests/ports/port.c) $(LIB)
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)

@@ -9,7 +9,10 @@ typedef void *(*memory_source)(tsr_node *n, size_t bytes);
 
 static bool new_map(tsr_node *n, memory_source take, tsr_axis_map *map, int64_t in, int64_t out, int64_t tap_terms)
 {
+    const int64_t most = (int64_t)(SIZE_MAX / 64); /* this is refused, and its bytes are still a number */
     *map = (tsr_axis_map){.in = in, .out = out};
+    out = tsr_smaller(out, most);
+    tap_terms = tsr_smaller(tap_terms, most);
     map->start = take(n, (size_t)(out + 1) * sizeof *map->start);
     map->index = take(n, (size_t)tap_terms * sizeof *map->index);
     map->place = take(n, (size_t)tap_terms * sizeof *map->place);
