@@ -91,7 +91,7 @@ $(OBJ)/tests_list.c: $(TEST_SOURCES) $(wildcard ops/*.c) tests/list.sh
 $(OBJ)/tests_list.o: $(OBJ)/tests_list.c $(OBJ)/flags
 	$(CC) $(ALL_CFLAGS) -c $< -o $@
 
-$(OUT)/tests: $(call objects,$(TEST_SOURCES) $(TESTED_SOURCES) $(COMMON_SOURCES)) $(OBJ)/tests_list.o $(LIB)
+$(OUT)/tests: $(call objects,$(TEST_SOURCES) $(TESTED_SOURCES) $(if $(LIBRARY_ONLY),,$(COMMON_SOURCES))) $(OBJ)/tests_list.o $(LIB)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 build-tests: $(OUT)/tests
