@@ -19,6 +19,8 @@ WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wmissing-prototypes
 # result, they only say that nobody looks at errno or at floating-point exception flags.
 CFLAGS ?= $(OPT) -g
 ALL_CFLAGS := -std=c11 $(CFLAGS) -ffp-contract=off -fno-math-errno -fno-trapping-math $(WARNINGS) -I.
+# On 32-bit x86: numbers in registers have as many digits as their type, as everywhere else.
+ALL_CFLAGS += $(call works,-msse2 -mfpmath=sse)
 LIBS := -lm
 
 ifeq ($(REAL),double)
@@ -44,9 +46,10 @@ LIB_SOURCES := $(wildcard core/*.c core/kernels/*.c ops/*.c nn/*.c optim/*.c)
 COMMON_SOURCES := $(wildcard apps/common/*.c)
 APPS := $(patsubst apps/%/main.c,%,$(wildcard apps/*/main.c))
 
-# The double build tests the library; what the apps share has no derivative and is tested once.
+# The double build tests the library; what the apps share has no derivative and is tested once, and not on ports.
+LIBRARY_ONLY ?=
 TEST_SOURCES := $(wildcard tests/*.c tests/gradcheck/*.c tests/known-answers/*.c tests/unit/*.c)
-ifneq ($(REAL),double)
+ifeq ($(filter double,$(REAL))$(LIBRARY_ONLY),)
   TEST_SOURCES += $(wildcard tests/apps/*.c)
   TESTED_SOURCES := $(filter-out %/main.c,$(wildcard apps/facenet/*.c apps/neurons/*.c))
 endif
@@ -89,7 +92,7 @@ $(OBJ)/tests_list.c: $(TEST_SOURCES) $(wildcard ops/*.c) tests/list.sh
 $(OBJ)/tests_list.o: $(OBJ)/tests_list.c $(OBJ)/flags
 	$(CC) $(ALL_CFLAGS) -c $< -o $@
 
-$(OUT)/tests: $(call objects,$(TEST_SOURCES) $(TESTED_SOURCES) $(COMMON_SOURCES)) $(OBJ)/tests_list.o $(LIB)
+$(OUT)/tests: $(call objects,$(TEST_SOURCES) $(TESTED_SOURCES) $(if $(LIBRARY_ONLY),,$(COMMON_SOURCES))) $(OBJ)/tests_list.o $(LIB)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 build-tests: $(OUT)/tests
@@ -102,12 +105,12 @@ endif
 $(OUT)/facenet-faults: $(call objects,tests/faults/allocate.c $(wildcard apps/facenet/*.c) $(COMMON_SOURCES)) $(LIB)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(WRAP) -o $@ $^ $(LIBS)
 
-test: all
+test: all amalgamation
 	@$(MAKE) --no-print-directory REAL=float build-tests
 	@$(MAKE) --no-print-directory REAL=double build-tests
 	@sh tests/run.sh $(BUILD)
 
-test-long: all
+test-long: all amalgamation
 	@$(MAKE) --no-print-directory REAL=float build-tests
 	@$(MAKE) --no-print-directory REAL=double build-tests
 	@sh tests/run.sh $(BUILD) --long
@@ -191,6 +194,8 @@ ifneq ($(findstring fuzzer,$(SANITIZE)),)
 $(OBJ)/core/kernels/%.o: ALL_CFLAGS := $(filter-out -fsanitize%,$(ALL_CFLAGS))
 endif
 
+include mk/distribution.mk
+
 # Trains the triplet model and evaluates it on people it has never seen: on the built-in faces, or with DATA=folder on
 # yours (one folder per person, or a list; the last fifth of the people is held out).
 run: all
@@ -209,6 +214,9 @@ help:
 	@echo 'make bench-peers   the same beside PyTorch, if it is installed; ROUNDS=3 ONLY=name (about six minutes a round)'
 	@echo 'make curve         does PyTorch follow the loss of our training on the same batches? DATA=folder STEPS=200'
 	@echo 'make fuzz          needs clang; FUZZ_SECONDS=60 each, ONLY=name'
+	@echo 'make amalgamation  the library as two files, $(BUILD)/tessera.c and tessera.h'
+	@echo 'make install       PREFIX=/usr/local DESTDIR=: programs, header, static and shared library; make uninstall'
+	@echo 'make ports         tests on the other machines that this one can build for and emulate, as a table; ONLY=names'
 	@echo 'make clean         removes $(BUILD)/'
 	@echo 'REAL=double        the same sources in double precision, in $(BUILD)/double'
 	@echo 'OPENMP=0           without threads; CC=clang; SANITIZE=address,undefined; OPT=-O1; BUILD=folder'

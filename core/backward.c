@@ -5,14 +5,14 @@
 
 #include <string.h>
 
-typedef struct add_job {
+typedef struct add_values_job {
     tsr_real *to;
     const tsr_real *a, *b;
-} add_job;
+} add_values_job;
 
-static void add_body(void *user, int64_t begin, int64_t end)
+static void add_values_body(void *user, int64_t begin, int64_t end)
 {
-    const add_job *job = user;
+    const add_values_job *job = user;
     for (int64_t i = begin; i < end; i++) job->to[i] = job->a[i] + job->b[i];
 }
 
@@ -28,8 +28,8 @@ void tsr_gather(tsr_tensor *t, tsr_storage *gradient)
     tsr_storage *sum = t->gradient;
     if (sum->references > 1) sum = tsr_storage_new(ctx, t->size, "a gradient");
     if (sum) {
-        add_job job = {.to = sum->data, .a = t->gradient->data, .b = gradient->data};
-        tsr_parallel(ctx, t->size, tsr_grain(1), add_body, &job);
+        add_values_job job = {.to = sum->data, .a = t->gradient->data, .b = gradient->data};
+        tsr_parallel(ctx, t->size, tsr_grain(1), add_values_body, &job);
         if (sum != t->gradient) {
             tsr_storage_drop(ctx, t->gradient);
             t->gradient = sum;
@@ -78,7 +78,7 @@ tsr_real *tsr_gradient(tsr_node *n, int i)
 }
 
 /* Adds a finished gradient of input i, taking over the reference. */
-static void deliver(tsr_node *n, int i, tsr_storage *gradient)
+static void deliver_gradient(tsr_node *n, int i, tsr_storage *gradient)
 {
     tsr_context *ctx = n->ctx;
     tsr_tensor *t = n->inputs[i].tensor;
@@ -108,7 +108,7 @@ void tsr_accumulate(tsr_node *n, int i, tsr_tensor *g)
         return;
     }
     g->storage->references++;
-    deliver(n, i, g->storage);
+    deliver_gradient(n, i, g->storage);
 }
 
 /* ---- the walk ---------------------------------------------------------------------------------------------------- */
@@ -132,7 +132,7 @@ static bool may_run(tsr_node *n)
     return true;
 }
 
-static void run(tsr_node *n)
+static void run_backward(tsr_node *n)
 {
     tsr_context *ctx = n->ctx;
     if (ctx->options.profile) n->start = tsr_platform_seconds();
@@ -142,7 +142,7 @@ static void run(tsr_node *n)
     for (int i = 0; i < n->count; i++) {
         tsr_storage *pending = n->inputs[i].pending;
         n->inputs[i].pending = NULL;
-        if (pending) deliver(n, i, pending);
+        if (pending) deliver_gradient(n, i, pending);
     }
     tsr_pieces_release(ctx, &ctx->scratch, n->scratch_mark);
     n->cotangent.storage = NULL;
@@ -175,7 +175,7 @@ static bool walk(tsr_tensor *y, tsr_storage *cotangent, bool releasing)
     TSR_NO_GRAD(ctx)
         for (tsr_node *n = y->node; n; n = n->previous) {
             if (n->pass != ctx->pass) continue;
-            if (may_run(n)) run(n);
+            if (may_run(n)) run_backward(n);
             give_back(n, releasing && n->output != y);
             if (!ctx->failed) tsr_scope_sweep(ctx); /* else the scope may not be the walk's own */
         }

@@ -4,6 +4,8 @@
 
 #include "core/core.h"
 
+#include <math.h>
+
 /* ---- pool: memory kept once taken ------------------------------------------------------------------------------ */
 
 enum {
@@ -16,7 +18,7 @@ typedef struct tsr_pool {
     tsr_allocator allocator;
     void *free[TSR_SMALL / 64 + 1]; /* lists of free small blocks, linked through their first bytes */
     struct tsr_large *bins[TSR_POOL_BINS]; /* free large ones */
-    struct tsr_region *regions;    /* all that came from the allocator */
+    struct tsr_pool_region *regions;    /* all that came from the allocator */
     unsigned char *chunk;          /* where small blocks are cut from next */
     size_t chunk_left;
     tsr_statistics statistics;
@@ -130,6 +132,15 @@ struct tsr_context {
     void (*mutate)(void *user, const tsr_op *op, int input, tsr_real *gradient, int64_t size);
     void *mutate_user;
 };
+
+/* The largest magnitude of `count` values, one every `step`; NaN is passed over. GCC 12 fails on loops of fmax for ARM. */
+static inline double tsr_largest_magnitude(const tsr_real *x, int64_t count, int64_t step)
+{
+    double largest = 0;
+    for (int64_t i = 0; i < count; i++)
+        if (fabs((double)x[i * step]) > largest) largest = fabs((double)x[i * step]);
+    return largest;
+}
 
 /* tsr_same_shape without copies. */
 static inline bool tsr_shapes_equal(const tsr_shape *a, const tsr_shape *b)

@@ -60,8 +60,7 @@ static void differentiate(check *c, const bool *now, int times, tsr_real **out)
 static void compare(check *c, int input, const tsr_real *analytic, const tsr_real *numeric)
 {
     const int64_t size = c->inputs[input]->size;
-    double largest = 0;
-    for (int64_t i = 0; i < size; i++) largest = fmax(largest, fabs((double)numeric[i]));
+    const double largest = tsr_largest_magnitude(numeric, size, 1);
     for (int64_t i = 0; i < size; i++) {
         const double a = (double)analytic[i], b = (double)numeric[i];
         const double scale = fmax(fmax(fabs(a), fabs(b)), 0.01 * largest);

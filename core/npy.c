@@ -6,11 +6,11 @@
 #include <string.h>
 
 #define MAGIC "\x93NUMPY"
-#define FAIL TSR_FILE_FAIL
+#define NPY_FAIL TSR_FILE_FAIL
 
 enum {
     MAGIC_BYTES = 6,
-    HEADER_LIMIT = 65535, /* all that version 1.0 can have; a plain array needs some 200 */
+    NPY_HEADER_LIMIT = 65535, /* all that version 1.0 can have; a plain array needs some 200 */
     ALIGNMENT = 64,       /* of the first value */
     PART = 512            /* values converted at a time where the order changes */
 };
@@ -54,11 +54,11 @@ static bool take_string(cursor *from, char text[32])
     return from->at < from->end && *from->at++ == *quote;
 }
 
-static bool parse_type(cursor *from, const tsr_reader *reader, tsr_number *number)
+static bool parse_npy_type(cursor *from, const tsr_reader *reader, tsr_number *number)
 {
     static const char *const known[] = {"f8", "f4", "f2", "i8", "i4", "i2", "i1", "u4", "u2", "u1", "b1"};
     char text[32];
-    if (!take_string(from, text)) return FAIL(reader, "holds something other than an array of plain numbers");
+    if (!take_string(from, text)) return NPY_FAIL(reader, "holds something other than an array of plain numbers");
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         const int bytes = known[i][1] - '0';
         if (text[0] && strcmp(text + 1, known[i]) == 0 && strchr(bytes > 1 ? "<>" : "|<>", text[0])) {
@@ -66,37 +66,37 @@ static bool parse_type(cursor *from, const tsr_reader *reader, tsr_number *numbe
             return true;
         }
     }
-    return FAIL(reader, "type '%s' is none of f8, f4, f2, i8, i4, i2, i1, u4, u2, u1, b1",
+    return NPY_FAIL(reader, "type '%s' is none of f8, f4, f2, i8, i4, i2, i1, u4, u2, u1, b1",
                 tsr_printable(text, 40).text);
 }
 
 /* A tuple: (), (3,), (3, 4), (3, 4,). */
-static bool parse_shape(cursor *from, const tsr_reader *reader, tsr_shape *shape)
+static bool parse_npy_shape(cursor *from, const tsr_reader *reader, tsr_shape *shape)
 {
     bool comma = true, valid = take(from, "(");
     while (valid && !take(from, ")")) {
-        if (shape->rank == TSR_MAX_RANK) return FAIL(reader, "has more than %d dimensions", TSR_MAX_RANK);
+        if (shape->rank == TSR_MAX_RANK) return NPY_FAIL(reader, "has more than %d dimensions", TSR_MAX_RANK);
         skip_blanks(from);
         valid = comma && tsr_read_digits(&from->at, from->end, &shape->dims[shape->rank]);
         comma = take(from, ",");
         shape->rank++;
     }
-    return (valid && (comma || shape->rank > 1)) || FAIL(reader, "its shape is not a tuple of numbers");
+    return (valid && (comma || shape->rank > 1)) || NPY_FAIL(reader, "its shape is not a tuple of numbers");
 }
 
-static bool parse_header(cursor from, const tsr_reader *reader, array *a)
+static bool parse_npy_header(cursor from, const tsr_reader *reader, array *a)
 {
     bool has_type = false, has_order = false, has_shape = false, valid = take(&from, "{"), comma = true;
     while (valid && !take(&from, "}")) {
         char key[32];
         valid = comma && take_string(&from, key) && take(&from, ":");
         if (valid && !has_type && strcmp(key, "descr") == 0) {
-            has_type = parse_type(&from, reader, &a->number);
+            has_type = parse_npy_type(&from, reader, &a->number);
         } else if (valid && !has_order && strcmp(key, "fortran_order") == 0) {
             a->fortran = take(&from, "True");
             valid = has_order = a->fortran || take(&from, "False");
         } else if (valid && !has_shape && strcmp(key, "shape") == 0) {
-            has_shape = parse_shape(&from, reader, &a->shape);
+            has_shape = parse_npy_shape(&from, reader, &a->shape);
         } else {
             valid = false;
         }
@@ -105,39 +105,39 @@ static bool parse_header(cursor from, const tsr_reader *reader, array *a)
     }
     skip_blanks(&from);
     return (valid && has_type && has_order && has_shape && from.at == from.end) ||
-           FAIL(reader, "its header is not a dictionary of descr, fortran_order and shape, each once");
+           NPY_FAIL(reader, "its header is not a dictionary of descr, fortran_order and shape, each once");
 }
 
 /* Reads all before the values. */
-static bool read_header(tsr_reader *reader, array *a)
+static bool read_npy_header(tsr_reader *reader, array *a)
 {
     unsigned char start[MAGIC_BYTES + 2 + 4] = {0};
     const int64_t least = MAGIC_BYTES + 2 + 2;
     if (reader->size < least || !tsr_reader_bytes(reader, start, (size_t)least) ||
         memcmp(start, MAGIC, MAGIC_BYTES) != 0)
-        return FAIL(reader, "is no .npy file");
+        return NPY_FAIL(reader, "is no .npy file");
     const int major = start[MAGIC_BYTES], minor = start[MAGIC_BYTES + 1], length_bytes = major == 1 ? 2 : 4;
     if (major < 1 || major > 3 || minor != 0)
-        return FAIL(reader, "has version %d.%d; known are 1.0, 2.0 and 3.0", major, minor);
+        return NPY_FAIL(reader, "has version %d.%d; known are 1.0, 2.0 and 3.0", major, minor);
     const int64_t at = MAGIC_BYTES + 2 + length_bytes;
-    if (at > reader->size) return FAIL(reader, "is cut off in its header");
+    if (at > reader->size) return NPY_FAIL(reader, "is cut off in its header");
     if (!tsr_reader_bytes(reader, start + least, (size_t)(at - least))) return false;
     const int64_t length = (int64_t)tsr_load_bits(start + MAGIC_BYTES + 2, length_bytes);
-    if (length > HEADER_LIMIT)
-        return FAIL(reader, "its header of %" PRId64 " bytes is longer than the %d that are accepted", length,
-                    HEADER_LIMIT);
-    if (length > reader->size - at) return FAIL(reader, "is cut off in its header");
+    if (length > NPY_HEADER_LIMIT)
+        return NPY_FAIL(reader, "its header of %" PRId64 " bytes is longer than the %d that are accepted", length,
+                    NPY_HEADER_LIMIT);
+    if (length > reader->size - at) return NPY_FAIL(reader, "is cut off in its header");
 
     char *text = tsr_allocate(reader->ctx, (size_t)length, "the header of a file");
     const bool valid = text && tsr_reader_bytes(reader, text, (size_t)length) &&
-                       parse_header((cursor){text, text + length}, reader, a);
+                       parse_npy_header((cursor){text, text + length}, reader, a);
     tsr_release(reader->ctx, text, (size_t)length);
     if (!valid) return false;
 
     const int64_t size = tsr_shape_size(a->shape), bytes = reader->size - at - length;
-    if (size < 0) return FAIL(reader, "the shape %s is too large", tsr_shape_text(a->shape).text);
+    if (size < 0) return NPY_FAIL(reader, "the shape %s is too large", tsr_shape_text(a->shape).text);
     if (bytes % a->number.bytes != 0 || bytes / a->number.bytes != size)
-        return FAIL(reader, "has %" PRId64 " bytes of values; %s of %d bytes each are expected", bytes,
+        return NPY_FAIL(reader, "has %" PRId64 " bytes of values; %s of %d bytes each are expected", bytes,
                     tsr_shape_text(a->shape).text, a->number.bytes);
     return true;
 }
@@ -172,7 +172,7 @@ static bool read_fortran(tsr_reader *reader, tsr_real *to, const array *a, int64
 static tsr_tensor *load(tsr_reader *reader)
 {
     array a = {.fortran = false};
-    tsr_tensor *t = read_header(reader, &a) ? tsr_tensor_empty(reader->ctx, &a.shape, "npy") : NULL;
+    tsr_tensor *t = read_npy_header(reader, &a) ? tsr_tensor_empty(reader->ctx, &a.shape, "npy") : NULL;
     if (t && !(a.fortran ? read_fortran(reader, tsr_write(t), &a, tsr_size(t))
                          : tsr_reader_values(reader, tsr_write(t), tsr_size(t), a.number))) {
         tsr_tensor_free(t);

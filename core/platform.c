@@ -12,6 +12,8 @@
 #include <sys/syscall.h>
 #endif
 #elif defined(_WIN32)
+#define WIN32_LEAN_AND_MEAN 1 /* fewer names that the rest of the library might use, too */
+#define NOMINMAX 1
 #include <io.h>
 #include <process.h>
 #include <windows.h>
@@ -23,6 +25,12 @@
 
 double tsr_platform_seconds(void)
 {
+#if defined(_WIN32)
+    LARGE_INTEGER now, each;
+    QueryPerformanceCounter(&now);
+    QueryPerformanceFrequency(&each);
+    return (double)now.QuadPart / (double)each.QuadPart;
+#else
     struct timespec now = {0};
 #if defined(TSR_POSIX)
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -30,6 +38,7 @@ double tsr_platform_seconds(void)
     timespec_get(&now, TIME_UTC);
 #endif
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+#endif
 }
 
 void tsr_platform_huge_pages(void *block, size_t bytes)

@@ -23,11 +23,11 @@
 #define UNPOISON(block, bytes) ((void)0)
 #endif
 
-enum { STEP = 64, CHUNK = 64 * 1024, HUGE_FROM = 4 << 20, MOST_SPARE = 256 << 20 };
+enum { STEP = 64, POOL_CHUNK = 64 * 1024, HUGE_FROM = 4 << 20, MOST_SPARE = 256 << 20 };
 
 /* What came from the allocator in one piece, the large blocks of it side by side. */
-struct tsr_region {
-    struct tsr_region *previous, *next;
+struct tsr_pool_region {
+    struct tsr_pool_region *previous, *next;
     void *base; /* what the allocator returned */
     size_t base_bytes;
 };
@@ -57,7 +57,7 @@ void tsr_pool_open(tsr_pool *pool, tsr_allocator allocator)
 
 /* ---- large blocks ------------------------------------------------------------------------------------------------ */
 
-static size_t round_up(size_t bytes)
+static size_t round_bytes_up(size_t bytes)
 {
     return (bytes + STEP - 1) / STEP * STEP;
 }
@@ -69,7 +69,7 @@ static tsr_large **bin_of(tsr_pool *pool, size_t bytes)
     return &pool->bins[bin];
 }
 
-static tsr_large *above(const tsr_large *b)
+static tsr_large *block_above(const tsr_large *b)
 {
     return b->last ? NULL : (tsr_large *)(void *)((unsigned char *)b + TSR_HEAD + b->bytes);
 }
@@ -104,7 +104,7 @@ static tsr_large *best_fit(tsr_pool *pool, size_t bytes)
     return NULL;
 }
 
-static tsr_large *first_of(struct tsr_region *region)
+static tsr_large *first_of(struct tsr_pool_region *region)
 {
     unsigned char *end = (unsigned char *)(region + 1);
     return (tsr_large *)(void *)(end + (TSR_HEAD - (uintptr_t)end % TSR_HEAD) % TSR_HEAD);
@@ -113,12 +113,12 @@ static tsr_large *first_of(struct tsr_region *region)
 /* A region that holds a free block of `bytes`. */
 static bool new_region(tsr_pool *pool, size_t bytes)
 {
-    const size_t base_bytes = bytes + sizeof(struct tsr_region) + 2 * TSR_HEAD;
+    const size_t base_bytes = bytes + sizeof(struct tsr_pool_region) + 2 * TSR_HEAD;
     void *base = pool->allocator.allocate(pool->allocator.user, NULL, 0, base_bytes);
     if (!base) return false;
     if (base_bytes >= HUGE_FROM) tsr_platform_huge_pages(base, base_bytes);
-    struct tsr_region *region = base;
-    *region = (struct tsr_region){.next = pool->regions, .base = base, .base_bytes = base_bytes};
+    struct tsr_pool_region *region = base;
+    *region = (struct tsr_pool_region){.next = pool->regions, .base = base, .base_bytes = base_bytes};
     if (pool->regions) pool->regions->previous = region;
     pool->regions = region;
     pool->statistics.system_bytes += base_bytes;
@@ -131,7 +131,7 @@ static bool new_region(tsr_pool *pool, size_t bytes)
 
 void tsr_pool_trim(tsr_pool *pool)
 {
-    for (struct tsr_region *region = pool->regions, *next; region; region = next) {
+    for (struct tsr_pool_region *region = pool->regions, *next; region; region = next) {
         next = region->next;
         tsr_large *b = first_of(region);
         if (!b->free || !b->last) continue;
@@ -152,7 +152,7 @@ static bool stock_large(tsr_pool *pool, size_t bytes)
 {
     const size_t spare = pool->statistics.system_bytes < MOST_SPARE ? pool->statistics.system_bytes : MOST_SPARE;
     const bool generous = pool->allocator.allocate == use_malloc && spare > bytes;
-    if (generous && new_region(pool, round_up(spare))) return true;
+    if (generous && new_region(pool, round_bytes_up(spare))) return true;
     if (new_region(pool, bytes)) return true;
     if (!pool->regions) return false;
     tsr_pool_trim(pool); /* perhaps enough lies here in other pieces */
@@ -161,7 +161,7 @@ static bool stock_large(tsr_pool *pool, size_t bytes)
 
 static tsr_large *take_large(tsr_pool *pool, size_t bytes)
 {
-    bytes = round_up(bytes);
+    bytes = round_bytes_up(bytes);
     tsr_large *b = best_fit(pool, bytes);
     if (!b && stock_large(pool, bytes)) b = best_fit(pool, bytes);
     if (!b) return NULL;
@@ -172,7 +172,7 @@ static tsr_large *take_large(tsr_pool *pool, size_t bytes)
         *rest = (tsr_large){.bytes = b->bytes - bytes - TSR_HEAD, .below = b, .last = b->last};
         b->bytes = bytes;
         b->last = false;
-        if (above(rest)) above(rest)->below = rest;
+        if (block_above(rest)) block_above(rest)->below = rest;
         put_in_bin(pool, rest);
         POISON((unsigned char *)rest + TSR_HEAD, rest->bytes);
     }
@@ -181,15 +181,15 @@ static tsr_large *take_large(tsr_pool *pool, size_t bytes)
 
 static void join_above(tsr_large *b)
 {
-    const tsr_large *other = above(b);
+    const tsr_large *other = block_above(b);
     b->bytes += TSR_HEAD + other->bytes;
     b->last = other->last;
-    if (above(b)) above(b)->below = b;
+    if (block_above(b)) block_above(b)->below = b;
 }
 
 static void give_large(tsr_pool *pool, tsr_large *b)
 {
-    tsr_large *up = above(b), *down = b->below;
+    tsr_large *up = block_above(b), *down = b->below;
     if (up && up->free) {
         take_from_bin(pool, up);
         join_above(b);
@@ -219,12 +219,12 @@ static void *take_new(tsr_pool *pool, size_t bytes)
         if (b) count_in(pool, b->bytes);
         return b ? (unsigned char *)b + TSR_HEAD : NULL;
     }
-    bytes = round_up(bytes);
-    if (pool->chunk_left < bytes) { /* what is left of the old chunk stays unused: less than TSR_SMALL in CHUNK */
-        tsr_large *chunk = take_large(pool, CHUNK);
+    bytes = round_bytes_up(bytes);
+    if (pool->chunk_left < bytes) { /* what is left of the old chunk stays unused: less than TSR_SMALL in POOL_CHUNK */
+        tsr_large *chunk = take_large(pool, POOL_CHUNK);
         if (!chunk) return NULL;
         pool->chunk = (unsigned char *)chunk + TSR_HEAD;
-        pool->chunk_left = CHUNK;
+        pool->chunk_left = POOL_CHUNK;
     }
     void *block = pool->chunk;
     pool->chunk += bytes;
@@ -271,7 +271,7 @@ void tsr_pool_give(tsr_pool *pool, void *block, size_t bytes)
 
 void tsr_pool_close(tsr_pool *pool)
 {
-    for (struct tsr_region *region = pool->regions, *next; region; region = next) {
+    for (struct tsr_pool_region *region = pool->regions, *next; region; region = next) {
         next = region->next;
         UNPOISON(region->base, region->base_bytes);
         pool->allocator.allocate(pool->allocator.user, region->base, region->base_bytes, 0);

@@ -16,9 +16,18 @@ typedef struct tsr_shape {
 } tsr_shape;
 
 /* TSR_SHAPE(32, 96, 96, 3) is a tsr_shape; TSR_SCALAR is that of a single value. */
+#ifdef __cplusplus
+#define TSR_SHAPE(...)                                                                                                 \
+    [&] {                                                                                                              \
+        const int64_t tsr_dims[] = {__VA_ARGS__};                                                                      \
+        return tsr_make_shape((int)(sizeof tsr_dims / sizeof *tsr_dims), tsr_dims);                                    \
+    }()
+#define TSR_SCALAR (tsr_shape{})
+#else
 #define TSR_SHAPE(...)                                                                                                 \
     tsr_make_shape((int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (int64_t[]){__VA_ARGS__})
 #define TSR_SCALAR ((tsr_shape){0})
+#endif
 
 tsr_shape tsr_make_shape(int rank, const int64_t *dims);
 bool tsr_same_shape(tsr_shape a, tsr_shape b);

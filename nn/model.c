@@ -331,33 +331,33 @@ int tsr_model_count(const tsr_model *m)
     return m ? m->entries.count : 0;
 }
 
-static tsr_entry *entry_at(const tsr_model *m, int i)
+static tsr_entry *model_entry_at(const tsr_model *m, int i)
 {
     return i < 0 || i >= tsr_model_count(m) ? NULL : m->entries.items[i];
 }
 
 const char *tsr_model_name(const tsr_model *m, int i)
 {
-    const tsr_entry *entry = entry_at(m, i);
+    const tsr_entry *entry = model_entry_at(m, i);
     return entry ? entry->name : NULL;
 }
 
 tsr_tensor *tsr_model_tensor(const tsr_model *m, int i)
 {
-    const tsr_entry *entry = entry_at(m, i);
+    const tsr_entry *entry = model_entry_at(m, i);
     return entry ? entry->tensor : NULL;
 }
 
 bool tsr_model_is_parameter(const tsr_model *m, int i)
 {
-    const tsr_entry *entry = entry_at(m, i);
+    const tsr_entry *entry = model_entry_at(m, i);
     return entry && entry->is_parameter;
 }
 
 int tsr_model_find(const tsr_model *m, const char *name)
 {
     for (int i = 0; name && i < tsr_model_count(m); i++)
-        if (strcmp(entry_at(m, i)->name, name) == 0) return i;
+        if (strcmp(model_entry_at(m, i)->name, name) == 0) return i;
     return -1;
 }
 
@@ -365,6 +365,6 @@ int64_t tsr_parameter_count(const tsr_model *m)
 {
     int64_t count = 0;
     for (int i = 0; i < tsr_model_count(m); i++)
-        if (entry_at(m, i)->is_parameter) count += entry_at(m, i)->tensor->size;
+        if (model_entry_at(m, i)->is_parameter) count += model_entry_at(m, i)->tensor->size;
     return count;
 }

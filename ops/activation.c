@@ -153,7 +153,7 @@ typedef struct dropout_job {
     tsr_real *to;
 } dropout_job;
 
-enum { PAIRS = 256 };
+enum { FACTOR_PAIRS = 256 };
 
 /* The same for values and gradients. A draw of 64 bits serves a pair of values; pieces begin at even places. */
 static TSR_LOOP(dropout_body)
@@ -161,12 +161,12 @@ static TSR_LOOP(dropout_body)
     const dropout_job *job = user;
     const uint32_t below = job->draw.below;
     const tsr_real scale = (tsr_real)job->draw.scale;
-    uint64_t bits[PAIRS] = {0};
-    tsr_real factors[2 * PAIRS];
-    for (int64_t at = begin; at < end; at += 2 * PAIRS) {
-        const int64_t count = end - at < 2 * PAIRS ? end - at : 2 * PAIRS;
+    uint64_t bits[FACTOR_PAIRS] = {0};
+    tsr_real factors[2 * FACTOR_PAIRS];
+    for (int64_t at = begin; at < end; at += 2 * FACTOR_PAIRS) {
+        const int64_t count = end - at < 2 * FACTOR_PAIRS ? end - at : 2 * FACTOR_PAIRS;
         tsr_random_words(job->ctx, job->draw.rng, (uint64_t)at / 2, (count + 1) / 2, bits);
-        for (int i = 0; i < PAIRS; i++) {
+        for (int i = 0; i < FACTOR_PAIRS; i++) {
             factors[2 * i] = (uint32_t)bits[i] >= below ? scale : 0;
             factors[2 * i + 1] = (uint32_t)(bits[i] >> 32) >= below ? scale : 0;
         }
@@ -178,7 +178,7 @@ static void drop(tsr_node *n, const dropout_draw *draw, const tsr_real *from, ts
 {
     tsr_context *ctx = tsr_node_context(n);
     dropout_job job = {.ctx = ctx, .draw = *draw, .from = from, .to = to};
-    if (to) tsr_parallel(ctx, tsr_size(tsr_result(n)), 4 * 2 * PAIRS, dropout_body[ctx->kernels->level], &job);
+    if (to) tsr_parallel(ctx, tsr_size(tsr_result(n)), 4 * 2 * FACTOR_PAIRS, dropout_body[ctx->kernels->level], &job);
 }
 
 static void dropout_backward(tsr_node *n)

@@ -15,8 +15,6 @@ bool tsr_conv_is_depthwise(const tsr_conv_geometry *c)
     return c->groups > 1 && c->groups == c->in_channels && c->out_channels <= MOST_EACH * c->groups;
 }
 
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-
 /* ---- what a place sees along one axis ------------------------------------------------------------------ */
 
 /* Taps tap, tap + tap_step, ..., which join it with places from, from + from_step, ... of the other tensor.
@@ -29,7 +27,7 @@ static seen from_result(const tsr_window *w, int64_t o)
 {
     const int64_t from = o * w->stride - w->before, room = w->in - 1 - from;
     seen s = {.tap = from < 0 ? (-from - 1) / w->dilation + 1 : 0, .tap_step = 1, .from_step = w->dilation};
-    const int64_t end = room < 0 ? 0 : least(w->kernel, room / w->dilation + 1);
+    const int64_t end = room < 0 ? 0 : tsr_smaller(w->kernel, room / w->dilation + 1);
     s.count = end > s.tap ? end - s.tap : 0;
     s.from = from + s.tap * w->dilation;
     return s;
@@ -85,7 +83,7 @@ static tsr_depthwise gather_of(const gather_job *job, int64_t n, const seen *con
     return t;
 }
 
-static void gather_body(void *user, int64_t begin, int64_t end)
+static void gather_lines_body(void *user, int64_t begin, int64_t end)
 {
     const gather_job *job = user;
     for (int64_t line = begin; line < end; line++) {
@@ -137,7 +135,7 @@ static bool begin_gather(tsr_node *n, gather_job *job, bool to_image)
 static void gather(tsr_node *n, const gather_job *job)
 {
     const int64_t lines = job->c->batch * job->to[0] * job->to[1];
-    tsr_parallel(tsr_node_context(n), lines, tsr_grain(line_cost(job)), gather_body, (void *)job);
+    tsr_parallel(tsr_node_context(n), lines, tsr_grain(line_cost(job)), gather_lines_body, (void *)job);
 }
 
 /* ---- several results per channel ----------------------------------------------------------------------- */
@@ -167,7 +165,7 @@ static const tsr_real *repeated(tsr_node *n, const tsr_conv_geometry *c, const t
     return job.to;
 }
 
-static void fold_body(void *user, int64_t begin, int64_t end)
+static void fold_sums_body(void *user, int64_t begin, int64_t end)
 {
     const repeat_job *job = user;
     for (int64_t i = begin; i < end; i++) {
@@ -202,7 +200,7 @@ void tsr_depthwise_image(tsr_node *n, const tsr_conv_geometry *c, const tsr_conv
     if (!job.out || !begin_gather(n, &job, true)) return;
     gather(n, &job);
     if (fold.each > 1)
-        tsr_parallel(tsr_node_context(n), size, tsr_grain((double)fold.each), fold_body, &fold);
+        tsr_parallel(tsr_node_context(n), size, tsr_grain((double)fold.each), fold_sums_body, &fold);
     tsr_activate(tsr_node_context(n), o->activation, o->out, size);
 }
 
@@ -222,7 +220,7 @@ static void correlate_lines(const weight_job *job, const tsr_real *x, const tsr_
     for (int64_t k = 0; k < w->kernel; k++, to += channels) {
         const int64_t offset = k * w->dilation - w->before, room = w->in - 1 - offset;
         const int64_t begin = offset < 0 ? (-offset - 1) / w->stride + 1 : 0;
-        const int64_t end = room < 0 ? 0 : least(w->out, room / w->stride + 1);
+        const int64_t end = room < 0 ? 0 : tsr_smaller(w->out, room / w->stride + 1);
         if (begin >= end) continue;
         job->lines.kernels->correlate(&(tsr_correlation){.x = x + (begin * w->stride + offset) * channels,
                                                          .y = y + begin * channels,

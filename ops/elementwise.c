@@ -42,7 +42,7 @@ static TSR_ROW_FUNCTION(pow_scalar_x)
 static const tsr_map_op pow_scalar_op = {.op = {.name = "pow_scalar", .backward = tsr_map_backward},
                                          .cost = 15, .forward = pow_scalar_y, .backward = {pow_scalar_x}};
 
-static tsr_tensor *with_number(const tsr_map_op *op, tsr_tensor *x, double s)
+static tsr_tensor *with_scalar(const tsr_map_op *op, tsr_tensor *x, double s)
 {
     tsr_node *n = tsr_begin(&op->op, TSR_INPUTS(x));
     if (!tsr_dead(n) && isnan(s)) return tsr_reject(n, "the number is NaN");
@@ -51,17 +51,17 @@ static tsr_tensor *with_number(const tsr_map_op *op, tsr_tensor *x, double s)
 
 tsr_tensor *tsr_add_scalar(tsr_tensor *x, double s)
 {
-    return with_number(&add_scalar_op, x, s);
+    return with_scalar(&add_scalar_op, x, s);
 }
 
 tsr_tensor *tsr_mul_scalar(tsr_tensor *x, double s)
 {
-    return with_number(&mul_scalar_op, x, s);
+    return with_scalar(&mul_scalar_op, x, s);
 }
 
 tsr_tensor *tsr_pow_scalar(tsr_tensor *x, double s)
 {
-    return with_number(&pow_scalar_op, x, s);
+    return with_scalar(&pow_scalar_op, x, s);
 }
 
 tsr_tensor *tsr_clamp(tsr_tensor *x, double low, double high)

@@ -58,7 +58,7 @@ static TSR_LOOP(variation_gradient_body)
     }
 }
 
-static variation_job job_of(const tsr_tensor *x)
+static variation_job variation_of(const tsr_tensor *x)
 {
     return (variation_job){.height = tsr_dim(x, 1), .width = tsr_dim(x, 2), .channels = tsr_dim(x, 3), .x = tsr_data(x)};
 }
@@ -66,7 +66,7 @@ static variation_job job_of(const tsr_tensor *x)
 static void total_variation_backward(tsr_node *n)
 {
     const tsr_tensor *x = tsr_input(n, 0);
-    variation_job job = job_of(x);
+    variation_job job = variation_of(x);
     job.factor = (tsr_real)(2 * tsr_item(tsr_cotangent(n)));
     job.out = tsr_gradient(n, 0);
     const double cost = 8 * (double)(job.width * job.channels);
@@ -82,7 +82,7 @@ tsr_tensor *tsr_total_variation(tsr_tensor *x)
     tsr_node *n = tsr_begin(&total_variation_op, TSR_INPUTS(x));
     if (tsr_dead(n)) return tsr_end(n);
     if (tsr_rank(x) != 4) return tsr_reject(n, "input %s is not [N, H, W, C]", tsr_shape_text(tsr_shape_of(x)).text);
-    variation_job job = job_of(x);
+    variation_job job = variation_of(x);
     const int64_t rows = tsr_size(x) > 0 ? tsr_dim(x, 0) * job.height : 0;
     tsr_real *y = tsr_output(n, TSR_SCALAR);
     job.sums = tsr_scratch(n, (size_t)rows * sizeof *job.sums);

@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-enum { COLUMNS = 64, LANES = 8 };
+enum { NORMALIZED_COLUMNS = 64, NORMALIZED_LANES = 8 };
 static const double shortest = 1e-12; /* what is shorter is divided by this */
 
 typedef struct normalize_saved {
@@ -30,19 +30,19 @@ static TSR_INLINE void dots(const tsr_real *a, const tsr_real *b, const tsr_axis
                 sums[j] += (double)a[k * view->inner + j] * (double)b[k * view->inner + j];
         return;
     }
-    double lanes[LANES] = {0};
+    double lanes[NORMALIZED_LANES] = {0};
     int64_t k = 0;
-    for (; k + LANES <= view->length; k += LANES)
-        for (int j = 0; j < LANES; j++) lanes[j] += (double)a[k + j] * (double)b[k + j];
+    for (; k + NORMALIZED_LANES <= view->length; k += NORMALIZED_LANES)
+        for (int j = 0; j < NORMALIZED_LANES; j++) lanes[j] += (double)a[k + j] * (double)b[k + j];
     for (; k < view->length; k++) lanes[0] += (double)a[k] * (double)b[k];
-    for (int j = 0; j < LANES; j++) sums[0] += lanes[j];
+    for (int j = 0; j < NORMALIZED_LANES; j++) sums[0] += lanes[j];
 }
 
 /* For squares that leave the range (of doubles only): the length by way of the largest value. */
 static double careful_length(const tsr_real *x, const tsr_axis_view *view)
 {
-    double largest = 0, sum = 0;
-    for (int64_t k = 0; k < view->length; k++) largest = fmax(largest, fabs((double)x[k * view->inner]));
+    const double largest = tsr_largest_magnitude(x, view->length, view->inner);
+    double sum = 0;
     for (int64_t k = 0; k < view->length && largest > 0; k++) {
         const double ratio = (double)x[k * view->inner] / largest;
         sum += ratio * ratio;
@@ -55,10 +55,10 @@ static TSR_LOOP(forward_body)
     const normalize_job *job = user;
     const tsr_axis_view *view = &job->at.view;
     for (int64_t item = begin; item < end; item++) {
-        const int64_t outer = item / job->chunks, first = item % job->chunks * COLUMNS;
-        const int64_t columns = view->inner - first < COLUMNS ? view->inner - first : COLUMNS;
+        const int64_t outer = item / job->chunks, first = item % job->chunks * NORMALIZED_COLUMNS;
+        const int64_t columns = view->inner - first < NORMALIZED_COLUMNS ? view->inner - first : NORMALIZED_COLUMNS;
         const int64_t from = outer * view->length * view->inner + first, at = outer * view->inner + first;
-        double factor[COLUMNS];
+        double factor[NORMALIZED_COLUMNS];
         dots(job->x + from, job->x + from, view, columns, factor);
         for (int64_t j = 0; j < columns; j++) {
             const bool plain = factor[j] > 1e-280 && factor[j] < 1e280;
@@ -81,10 +81,10 @@ static TSR_LOOP(backward_body)
     const normalize_job *job = user;
     const tsr_axis_view *view = &job->at.view;
     for (int64_t item = begin; item < end; item++) {
-        const int64_t outer = item / job->chunks, first = item % job->chunks * COLUMNS;
-        const int64_t columns = view->inner - first < COLUMNS ? view->inner - first : COLUMNS;
+        const int64_t outer = item / job->chunks, first = item % job->chunks * NORMALIZED_COLUMNS;
+        const int64_t columns = view->inner - first < NORMALIZED_COLUMNS ? view->inner - first : NORMALIZED_COLUMNS;
         const int64_t from = outer * view->length * view->inner + first, at = outer * view->inner + first;
-        double along[COLUMNS], factor[COLUMNS];
+        double along[NORMALIZED_COLUMNS], factor[NORMALIZED_COLUMNS];
         dots(job->y + from, job->g + from, view, columns, along);
         for (int64_t j = 0; j < columns; j++) {
             factor[j] = 1 / job->at.length[at + j];
@@ -102,11 +102,11 @@ static TSR_LOOP(backward_body)
     }
 }
 
-static void run(tsr_node *n, normalize_job *job, const tsr_loop_body *body)
+static void run_normalize(tsr_node *n, normalize_job *job, const tsr_loop_body *body)
 {
     const tsr_axis_view *view = &job->at.view;
-    job->chunks = view->inner > 0 ? (view->inner - 1) / COLUMNS + 1 : 0;
-    const double cost = 3 * (double)view->length * (double)(view->inner < COLUMNS ? view->inner : COLUMNS);
+    job->chunks = view->inner > 0 ? (view->inner - 1) / NORMALIZED_COLUMNS + 1 : 0;
+    const double cost = 3 * (double)view->length * (double)(view->inner < NORMALIZED_COLUMNS ? view->inner : NORMALIZED_COLUMNS);
     tsr_context *ctx = tsr_node_context(n);
     if (job->out) tsr_parallel(ctx, view->outer * job->chunks, tsr_grain(cost), body[ctx->kernels->level], job);
 }
@@ -116,7 +116,7 @@ static void l2_normalize_backward(tsr_node *n)
     const normalize_saved *saved = tsr_saved(n);
     normalize_job job = {.at = *saved, .y = tsr_data(tsr_result(n)), .g = tsr_data(tsr_cotangent(n)),
                          .out = tsr_gradient(n, 0)};
-    run(n, &job, backward_body);
+    run_normalize(n, &job, backward_body);
 }
 
 static const tsr_op l2_normalize_op = {.name = "l2_normalize", .backward = l2_normalize_backward};
@@ -138,6 +138,6 @@ tsr_tensor *tsr_l2_normalize(tsr_tensor *x, int axis)
     tsr_real *y = tsr_output(n, shape);
     if (tsr_dead(n)) return tsr_end(n);
     normalize_job job = {.at = *saved, .x = tsr_data(x), .out = y};
-    run(n, &job, forward_body);
+    run_normalize(n, &job, forward_body);
     return tsr_end(n);
 }

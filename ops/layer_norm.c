@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { LANES = 8 };
+enum { ROW_LANES = 8 };
 
 typedef struct layer_saved {
     int64_t rows, width;
@@ -35,12 +35,12 @@ static TSR_INLINE void add_terms(const tsr_real *x, const tsr_real *g, const tsr
 static TSR_INLINE void row_sums(const tsr_real *x, const tsr_real *g, const tsr_real *scale, tsr_real center, int64_t width,
                                 double *first, double *second)
 {
-    double one[LANES] = {0}, two[LANES] = {0};
+    double one[ROW_LANES] = {0}, two[ROW_LANES] = {0};
     int64_t k = 0;
-    for (; k + LANES <= width; k += LANES)
-        add_terms(x + k, g ? g + k : NULL, scale ? scale + k : NULL, center, LANES, one, two);
+    for (; k + ROW_LANES <= width; k += ROW_LANES)
+        add_terms(x + k, g ? g + k : NULL, scale ? scale + k : NULL, center, ROW_LANES, one, two);
     if (k < width) add_terms(x + k, g ? g + k : NULL, scale ? scale + k : NULL, center, width - k, one, two);
-    for (int half = LANES / 2; half > 0; half /= 2)
+    for (int half = ROW_LANES / 2; half > 0; half /= 2)
         for (int j = 0; j < half; j++) {
             one[j] += one[j + half];
             two[j] += two[j + half];

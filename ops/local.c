@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { PIECES = 16, IMAGE_PIECES = 4 /* of the positions; the latter with an image of sums each */ };
+enum { LOCAL_PIECES = 16, IMAGE_PIECES = 4 /* of the positions; the latter with an image of sums each */ };
 
 typedef struct local_job {
     const tsr_conv_geometry *c;
@@ -19,8 +19,6 @@ typedef struct local_job {
     int64_t room;                 /* values that a piece packs */
     tsr_real *packed, *sums;      /* of all pieces */
 } local_job;
-
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* What a piece is given: a position, the first value of its patch, its packed values. */
 typedef void (*local_visitor)(const local_job *job, int64_t position, int64_t piece);
@@ -69,7 +67,7 @@ static void visit_positions(tsr_node *n, local_job *job, int64_t columns, int64_
     if (job->packed) tsr_parallel(tsr_node_context(n), positions, job->grain, visit_body, &v);
 }
 
-static bool set_steps(tsr_node *n, local_job *job, int64_t count, int64_t step)
+static bool set_local_steps(tsr_node *n, local_job *job, int64_t count, int64_t step)
 {
     int64_t *steps = tsr_scratch(n, (size_t)count * sizeof *steps);
     for (int64_t i = 0; steps && i < count; i++) steps[i] = i * step;
@@ -107,10 +105,10 @@ static void visit_result(const local_job *job, int64_t position, int64_t piece)
         }
         tile.bias = job->o->bias ? job->o->bias + position * channels + panel.column : NULL;
         for (int64_t i = 0; i < batch; i += rows) {
-            const int count = (int)least(rows, batch - i);
+            const int count = (int)tsr_smaller(rows, batch - i);
             for (int r = 0; r < rows; r++) {
-                from[r] = patch + (i + least(r, count - 1)) * job->image;
-                to[r] = job->o->out + ((i + least(r, count - 1)) * positions + position) * channels + panel.column;
+                from[r] = patch + (i + tsr_smaller(r, count - 1)) * job->image;
+                to[r] = job->o->out + ((i + tsr_smaller(r, count - 1)) * positions + position) * channels + panel.column;
             }
             tsr_gather_tile(job->kernels, &tile, count, panel.columns);
         }
@@ -154,12 +152,12 @@ static void visit_image(const local_job *job, int64_t position, int64_t piece)
                 const int64_t n = panel.column + i;
                 images[i] = n < job->c->batch ? job->o->result + (n * positions + position) * channels + o : NULL;
             }
-            tsr_pack_rows(images, (int)panel.columns, least(channels - o, TSR_DEPTH_BLOCK), packed + o * panel.columns);
+            tsr_pack_rows(images, (int)panel.columns, tsr_smaller(channels - o, TSR_DEPTH_BLOCK), packed + o * panel.columns);
         }
         for (int64_t i = 0; i < job->depth; i += rows) {
-            const int count = (int)least(rows, job->depth - i);
+            const int count = (int)tsr_smaller(rows, job->depth - i);
             for (int r = 0; r < rows; r++) {
-                const int64_t value = i + least(r, count - 1);
+                const int64_t value = i + tsr_smaller(r, count - 1);
                 from[r] = job->o->weight + (position * job->depth + value) * channels;
                 to[r] = sums + (patch + job->values[value]) * line + panel.column;
             }
@@ -185,8 +183,8 @@ static void collect_body(void *user, int64_t begin, int64_t end)
             for (int64_t i = 0; i < values * columns; i++) sums[i] += sums[piece * job->image * columns + i];
         for (int64_t i = 0; i < values; i += VALUES)
             for (int64_t n = 0; n < c->batch; n += TSR_DEPTH_BLOCK) {
-                const int64_t count = least(VALUES, values - i), images = least(TSR_DEPTH_BLOCK, c->batch - n);
-                for (int64_t r = 0; r < VALUES; r++) rows[r] = sums + (i + least(r, count - 1)) * columns + n;
+                const int64_t count = tsr_smaller(VALUES, values - i), images = tsr_smaller(TSR_DEPTH_BLOCK, c->batch - n);
+                for (int64_t r = 0; r < VALUES; r++) rows[r] = sums + (i + tsr_smaller(r, count - 1)) * columns + n;
                 tsr_pack_rows(rows, VALUES, images, turned);
                 for (int64_t k = 0; k < images; k++)
                     memcpy(job->o->out + (n + k) * image + line * values + i, turned + k * VALUES,
@@ -224,11 +222,11 @@ static void locally_connected_backward(tsr_node *n)
     if (bias)
         tsr_column_sums(tsr_node_context(n), o.result, c->batch, tsr_conv_out_pixels(c) * c->out_channels, bias);
     o.out = tsr_gradient(n, 1);
-    if (o.out && prepare(n, &job, c, &o) && set_steps(n, &job, c->batch, job.image))
-        visit_positions(n, &job, c->out_channels, c->batch, PIECES, visit_weight);
+    if (o.out && prepare(n, &job, c, &o) && set_local_steps(n, &job, c->batch, job.image))
+        visit_positions(n, &job, c->out_channels, c->batch, LOCAL_PIECES, visit_weight);
     o.out = tsr_gradient(n, 0);
     o.image = NULL;
-    if (o.out && prepare(n, &job, c, &o) && set_steps(n, &job, c->out_channels, 1)) make_image(n, &job);
+    if (o.out && prepare(n, &job, c, &o) && set_local_steps(n, &job, c->out_channels, 1)) make_image(n, &job);
 }
 
 static const tsr_op locally_connected_op = {
@@ -252,7 +250,7 @@ tsr_tensor *tsr_locally_connected(tsr_tensor *x, tsr_tensor *weight, tsr_tensor 
                                  .bias = tsr_data(bias),
                                  .activation = c.activation};
     local_job job;
-    if (prepare(n, &job, saved, &o)) visit_positions(n, &job, c.out_channels, job.depth, PIECES, visit_result);
+    if (prepare(n, &job, saved, &o)) visit_positions(n, &job, c.out_channels, job.depth, LOCAL_PIECES, visit_result);
     if (c.activation != TSR_RELU) tsr_activate(tsr_node_context(n), c.activation, y, tsr_size(tsr_result(n)));
     return tsr_end(n);
 }

@@ -10,7 +10,7 @@
 /* Of input y and target t; p is delta (of huber), q the factor of gradients. */
 static TSR_ROW(square, (y - t) * (y - t), y, t)
 static TSR_ROW(square_gradient, 2 * q * (y - t), y, t)
-static TSR_ROW(magnitude, tsr_abs_of(y - t), y, t)
+static TSR_ROW(difference_size, tsr_abs_of(y - t), y, t)
 static TSR_ROW(magnitude_gradient, y > t ? q : y < t ? -q : (y - t) * q, y, t) /* 0, or NaN */
 
 /* |d| <= delta: d^2 / 2, else delta (|d| - delta / 2). */
@@ -93,7 +93,7 @@ tsr_tensor *tsr_mse_loss(tsr_tensor *y, tsr_tensor *target, const tsr_loss_optio
 
 tsr_tensor *tsr_l1_loss(tsr_tensor *y, tsr_tensor *target, const tsr_loss_options *options)
 {
-    return loss(&l1_op, &(loss_kind){magnitude, magnitude_gradient, 2, false}, y, target, options);
+    return loss(&l1_op, &(loss_kind){difference_size, magnitude_gradient, 2, false}, y, target, options);
 }
 
 tsr_tensor *tsr_huber_loss(tsr_tensor *y, tsr_tensor *target, const tsr_loss_options *options)
@@ -125,25 +125,25 @@ typedef struct entropy_job {
     tsr_real *out;
 } entropy_job;
 
-enum { FEW = 8, LANES = 32 }; /* so many that compilers keep loops over them and do several at once */
+enum { FEW_CLASSES = 8, CLASS_LANES = 32 }; /* so many that compilers keep loops over them and do several at once */
 
-static TSR_INLINE void row_sums(const tsr_real *z, int64_t classes, double *largest, double *log_sum)
+static TSR_INLINE void class_sums(const tsr_real *z, int64_t classes, double *largest, double *log_sum)
 {
-    const int64_t whole = classes / LANES * LANES;
-    tsr_real lanes[LANES];
+    const int64_t whole = classes / CLASS_LANES * CLASS_LANES;
+    tsr_real lanes[CLASS_LANES];
     double sum = 0;
-    for (int j = 0; j < LANES; j++) lanes[j] = z[0];
-    for (int64_t k = 0; k < whole; k += LANES)
-        for (int j = 0; j < LANES; j++) lanes[j] = z[k + j] > lanes[j] ? z[k + j] : lanes[j];
+    for (int j = 0; j < CLASS_LANES; j++) lanes[j] = z[0];
+    for (int64_t k = 0; k < whole; k += CLASS_LANES)
+        for (int j = 0; j < CLASS_LANES; j++) lanes[j] = z[k + j] > lanes[j] ? z[k + j] : lanes[j];
     tsr_real most = z[0];
     for (int64_t k = whole; k < classes; k++) most = z[k] > most ? z[k] : most;
-    for (int j = 0; j < LANES; j++) most = lanes[j] > most ? lanes[j] : most;
+    for (int j = 0; j < CLASS_LANES; j++) most = lanes[j] > most ? lanes[j] : most;
     for (int64_t k = 0; k < whole;) { /* few to a lane, whose sum is then exact enough, before they go to the double */
-        const int64_t end = whole - k < FEW * LANES ? whole : k + FEW * LANES;
-        for (int j = 0; j < LANES; j++) lanes[j] = 0;
-        for (; k < end; k += LANES)
-            for (int j = 0; j < LANES; j++) lanes[j] += tsr_exp_below(z[k + j] - most);
-        for (int j = 0; j < LANES; j++) sum += (double)lanes[j];
+        const int64_t end = whole - k < FEW_CLASSES * CLASS_LANES ? whole : k + FEW_CLASSES * CLASS_LANES;
+        for (int j = 0; j < CLASS_LANES; j++) lanes[j] = 0;
+        for (; k < end; k += CLASS_LANES)
+            for (int j = 0; j < CLASS_LANES; j++) lanes[j] += tsr_exp_below(z[k + j] - most);
+        for (int j = 0; j < CLASS_LANES; j++) sum += (double)lanes[j];
     }
     for (int64_t k = whole; k < classes; k++) sum += (double)tsr_exp_below(z[k] - most);
     *largest = (double)most;
@@ -154,16 +154,16 @@ static TSR_INLINE void row_sums(const tsr_real *z, int64_t classes, double *larg
 static TSR_INLINE double row_loss(const entropy_saved *at, const tsr_real *z, const tsr_real *target, int64_t row)
 {
     const double log_sum = at->log_sum[row], largest = at->largest[row];
-    double lanes[LANES] = {0}, sum = 0;
-    for (int64_t first = 0; first < at->classes; first += LANES) {
-        const int64_t count = at->classes - first < LANES ? at->classes - first : LANES;
+    double lanes[CLASS_LANES] = {0}, sum = 0;
+    for (int64_t first = 0; first < at->classes; first += CLASS_LANES) {
+        const int64_t count = at->classes - first < CLASS_LANES ? at->classes - first : CLASS_LANES;
         for (int64_t k = 0; k < count; k++) {
             const double weight = (target ? (double)target[first + k] : 0) * at->keep + at->spread;
             const double part = weight * (log_sum - ((double)z[first + k] - largest));
             lanes[k] += weight != 0 ? part : 0;
         }
     }
-    for (int j = 0; j < LANES; j++) sum += lanes[j];
+    for (int j = 0; j < CLASS_LANES; j++) sum += lanes[j];
     return sum;
 }
 
@@ -175,7 +175,7 @@ static TSR_LOOP(entropy_body)
         const tsr_real *z = job->logits + row * at->classes;
         job->losses[row] = 0;
         if (!at->counts[row]) continue;
-        row_sums(z, at->classes, &at->largest[row], &at->log_sum[row]);
+        class_sums(z, at->classes, &at->largest[row], &at->log_sum[row]);
         if (!at->by_index) {
             job->losses[row] = row_loss(at, z, job->target + row * at->classes, row);
             continue;
@@ -188,10 +188,10 @@ static TSR_LOOP(entropy_body)
 
 static TSR_INLINE double row_sum(const tsr_real *x, int64_t count)
 {
-    double lanes[LANES] = {0}, sum = 0;
-    for (int64_t first = 0; first < count; first += LANES)
-        for (int64_t k = 0; k < LANES && first + k < count; k++) lanes[k] += (double)x[first + k];
-    for (int j = 0; j < LANES; j++) sum += lanes[j];
+    double lanes[CLASS_LANES] = {0}, sum = 0;
+    for (int64_t first = 0; first < count; first += CLASS_LANES)
+        for (int64_t k = 0; k < CLASS_LANES && first + k < count; k++) lanes[k] += (double)x[first + k];
+    for (int j = 0; j < CLASS_LANES; j++) sum += lanes[j];
     return sum;
 }
 

@@ -54,7 +54,7 @@ static TSR_INLINE tsr_real inverse_of_common_power(tsr_real x)
 }
 
 /* power = scale^-beta, where the scales are windows of squares. */
-static TSR_INLINE void powers(const tsr_real *restrict squares, int64_t count, const lrn_saved *at, tsr_real *restrict scale,
+static TSR_INLINE void powers_of_scale(const tsr_real *restrict squares, int64_t count, const lrn_saved *at, tsr_real *restrict scale,
                               tsr_real *restrict power)
 {
     const tsr_real k = at->k, alpha = at->alpha;
@@ -90,7 +90,7 @@ static TSR_LOOP(lrn_body)
             TSR_INDEPENDENT
             for (int64_t c = 0; c < channels; c++)
                 terms[r * step + at->before + c] = x[r * channels + c] * x[r * channels + c];
-        powers(terms, rows * step, at, sums, power);
+        powers_of_scale(terms, rows * step, at, sums, power);
         if (!g) {
             for (int64_t r = 0; r < rows; r++)
                 TSR_INDEPENDENT
@@ -114,7 +114,7 @@ static TSR_LOOP(lrn_body)
     }
 }
 
-static void run(tsr_node *n, lrn_job *job)
+static void run_lrn(tsr_node *n, lrn_job *job)
 {
     const lrn_saved *at = &job->at;
     tsr_context *ctx = tsr_node_context(n);
@@ -131,7 +131,7 @@ static void run(tsr_node *n, lrn_job *job)
 static void lrn_backward(tsr_node *n)
 {
     const lrn_saved *saved = tsr_saved(n);
-    run(n, &(lrn_job){.at = *saved, .x = tsr_data(tsr_input(n, 0)), .g = tsr_data(tsr_cotangent(n)),
+    run_lrn(n, &(lrn_job){.at = *saved, .x = tsr_data(tsr_input(n, 0)), .g = tsr_data(tsr_cotangent(n)),
                       .out = tsr_gradient(n, 0)});
 }
 
@@ -160,6 +160,6 @@ tsr_tensor *tsr_lrn(tsr_tensor *x, const tsr_lrn_options *options)
                          .k = (tsr_real)k};
     if (saved->before > most) saved->before = most; /* there is nothing further away */
     if (saved->after > most) saved->after = most;
-    run(n, &(lrn_job){.at = *saved, .x = tsr_data(x), .out = y});
+    run_lrn(n, &(lrn_job){.at = *saved, .x = tsr_data(x), .out = y});
     return tsr_end(n);
 }

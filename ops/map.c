@@ -6,9 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { BLOCK = 1024, AXES = TSR_MAX_RANK + 1 };
-
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+enum { MAP_BLOCK = 1024, AXES = TSR_MAX_RANK + 1 };
 
 /* tsr_shape_size of a shape that is known to be good. */
 static int64_t size_of(const tsr_shape *shape)
@@ -48,14 +46,14 @@ static void group(groups *g, const tsr_shape *shape, const tsr_shape *other)
     }
 }
 
-/* A place in a walk through a shape in order, and where it is in the other one. */
-typedef struct place {
+/* A group_place in a walk through a shape in order, and where it is in the other one. */
+typedef struct group_place {
     int64_t at[AXES], offset;
-} place;
+} group_place;
 
-static place place_at(const groups *g, int64_t index)
+static group_place place_at(const groups *g, int64_t index)
 {
-    place p = {.offset = 0};
+    group_place p = {.offset = 0};
     for (int i = g->count - 1; i >= 0; i--) {
         p.at[i] = index % g->length[i];
         index /= g->length[i];
@@ -65,7 +63,7 @@ static place place_at(const groups *g, int64_t index)
 }
 
 /* Goes on by a run within the last group. */
-static void advance(const groups *g, place *p, int64_t run)
+static void advance(const groups *g, group_place *p, int64_t run)
 {
     int64_t moved = run;
     for (int i = g->count - 1; i >= 0; i--, moved = 1) {
@@ -79,17 +77,17 @@ static void advance(const groups *g, place *p, int64_t run)
 
 /* ---- reading a map -------------------------------------------------------------------------------------------- */
 
-typedef struct plan {
+typedef struct map_plan {
     const tsr_map *map;
     tsr_row row;                    /* for this CPU, or NULL */
     int64_t size, block;            /* blocks begin at multiples of the patterns' lengths where these are short */
     bool flat, whole[TSR_MAP_INPUTS]; /* has full shape; all have */
     groups groups[TSR_MAP_INPUTS];
     int64_t period[TSR_MAP_INPUTS]; /* length of the pattern that is repeated */
-} plan;
+} map_plan;
 
-/* Fills in a plan, of which no more is written than is needed. */
-static void make_plan(plan *p, const tsr_context *ctx, const tsr_map *map)
+/* Fills in a map_plan, of which no more is written than is needed. */
+static void make_plan(map_plan *p, const tsr_context *ctx, const tsr_map *map)
 {
     int64_t longest = 0;
     p->map = map;
@@ -103,19 +101,19 @@ static void make_plan(plan *p, const tsr_context *ctx, const tsr_map *map)
         group(g, &map->shape, map->shapes[i]);
         p->flat = false;
         p->period[i] = g->step[0] ? p->size : p->size / g->length[0];
-        if (p->period[i] <= BLOCK && p->period[i] > longest) longest = p->period[i];
+        if (p->period[i] <= MAP_BLOCK && p->period[i] > longest) longest = p->period[i];
     }
-    p->block = longest ? BLOCK / longest * longest : BLOCK;
+    p->block = longest ? MAP_BLOCK / longest * longest : MAP_BLOCK;
 }
 
 typedef struct reader {
-    const plan *plan;
+    const map_plan *plan;
     int64_t held_begin[TSR_MAP_INPUTS], held_count[TSR_MAP_INPUTS]; /* what the buffers hold */
-    tsr_real buffers[TSR_MAP_INPUTS][BLOCK];
-    tsr_real out[BLOCK];
+    tsr_real buffers[TSR_MAP_INPUTS][MAP_BLOCK];
+    tsr_real out[MAP_BLOCK];
 } reader;
 
-static void start_reading(reader *r, const plan *p)
+static void start_reading(reader *r, const map_plan *p)
 {
     r->plan = p;
     memset(r->held_count, 0, sizeof r->held_count);
@@ -124,9 +122,9 @@ static void start_reading(reader *r, const plan *p)
 static void lay_out(const groups *g, const tsr_real *from, int64_t begin, int64_t count, tsr_real *to)
 {
     const int last = g->count - 1;
-    place p = place_at(g, begin);
+    group_place p = place_at(g, begin);
     for (tsr_real *end = to + count; to < end;) {
-        const int64_t run = least(g->length[last] - p.at[last], end - to);
+        const int64_t run = tsr_smaller(g->length[last] - p.at[last], end - to);
         const tsr_real *values = from + p.offset;
         if (g->step[last]) memcpy(to, values, (size_t)run * sizeof *to);
         else
@@ -136,10 +134,10 @@ static void lay_out(const groups *g, const tsr_real *from, int64_t begin, int64_
     }
 }
 
-/* Values [begin, begin + count) of input i; at most BLOCK unless it is whole. */
+/* Values [begin, begin + count) of input i; at most MAP_BLOCK unless it is whole. */
 static const tsr_real *read_input(reader *r, int i, int64_t begin, int64_t count)
 {
-    const plan *p = r->plan;
+    const map_plan *p = r->plan;
     if (p->whole[i]) return p->map->data[i] + begin;
     const int64_t at = begin % p->period[i];
     if (r->held_begin[i] != at || r->held_count[i] < count)
@@ -152,7 +150,7 @@ static const tsr_real *read_input(reader *r, int i, int64_t begin, int64_t count
 /* The same of the map: in `out` or, where there is nothing to compute, where they are. */
 static const tsr_real *read_map(reader *r, int64_t begin, int64_t count, tsr_real *out)
 {
-    const plan *p = r->plan;
+    const map_plan *p = r->plan;
     const tsr_real *in[TSR_MAP_INPUTS];
     for (int i = 0; i < p->map->count; i++) in[i] = read_input(r, i, begin, count);
     if (!p->row) return in[0];
@@ -169,14 +167,14 @@ void tsr_map_add(tsr_map *map, const tsr_real *data, const tsr_shape *shape)
 /* ---- map ------------------------------------------------------------------------------------------------------ */
 
 typedef struct map_job {
-    plan plan;
+    map_plan plan;
     tsr_real *out;
 } map_job;
 
 static void map_body(void *user, int64_t begin, int64_t end)
 {
     const map_job *job = user;
-    const plan *p = &job->plan;
+    const map_plan *p = &job->plan;
     reader r;
     if (!p->row && !p->whole[0]) {
         lay_out(&p->groups[0], p->map->data[0], begin, end - begin, job->out + begin);
@@ -184,7 +182,7 @@ static void map_body(void *user, int64_t begin, int64_t end)
     }
     start_reading(&r, p);
     for (int64_t at = begin; at < end; at += p->block) {
-        const int64_t count = least(p->block, end - at);
+        const int64_t count = tsr_smaller(p->block, end - at);
         const tsr_real *values = read_map(&r, at, count, job->out + at);
         if (values != job->out + at) memcpy(job->out + at, values, (size_t)count * sizeof *values);
     }
@@ -196,7 +194,7 @@ void tsr_map_run(tsr_context *ctx, const tsr_map *map, tsr_real *out)
     if (!out) return;
     make_plan(&job.plan, ctx, map);
     job.out = out;
-    if (job.plan.row && job.plan.flat && job.plan.size <= BLOCK) {
+    if (job.plan.row && job.plan.flat && job.plan.size <= MAP_BLOCK) {
         job.plan.row(out, map->data, job.plan.size, map->numbers);
         return;
     }
@@ -212,7 +210,7 @@ typedef struct box {
 } box;
 typedef void (*fold_values)(double *to, const tsr_real *values, const box *b);
 
-enum { LANES = 32 }; /* so many that compilers keep loops over them and do several at once */
+enum { FOLD_LANES = 32 }; /* so many that compilers keep loops over them and do several at once */
 
 static TSR_INLINE double combine(bool largest, double a, double b)
 {
@@ -223,16 +221,16 @@ static TSR_INLINE double combine(bool largest, double a, double b)
 /* Each of the following is written once; the kind of fold is a constant that the compiler sees. */
 static TSR_INLINE double fold_row(bool largest, const tsr_real *values, int64_t count)
 {
-    double lanes[LANES], one = (double)values[0];
-    int64_t at = LANES;
-    if (count < LANES) {
+    double lanes[FOLD_LANES], one = (double)values[0];
+    int64_t at = FOLD_LANES;
+    if (count < FOLD_LANES) {
         for (int64_t i = 1; i < count; i++) one = combine(largest, one, (double)values[i]);
         return one;
     }
-    for (int i = 0; i < LANES; i++) lanes[i] = (double)values[i];
-    for (; at + LANES <= count; at += LANES)
-        for (int i = 0; i < LANES; i++) lanes[i] = combine(largest, lanes[i], (double)values[at + i]);
-    for (int half = LANES / 2; half > 0; half /= 2)
+    for (int i = 0; i < FOLD_LANES; i++) lanes[i] = (double)values[i];
+    for (; at + FOLD_LANES <= count; at += FOLD_LANES)
+        for (int i = 0; i < FOLD_LANES; i++) lanes[i] = combine(largest, lanes[i], (double)values[at + i]);
+    for (int half = FOLD_LANES / 2; half > 0; half /= 2)
         for (int i = 0; i < half; i++) lanes[i] = combine(largest, lanes[i], lanes[i + half]);
     for (one = lanes[0]; at < count; at++) one = combine(largest, one, (double)values[at]);
     return one;
@@ -246,13 +244,13 @@ static TSR_INLINE tsr_real larger(tsr_real a, tsr_real b)
 /* The same for the largest of plain values, which need not become double on the way. */
 static TSR_INLINE double largest_of_row(const tsr_real *values, int64_t count)
 {
-    tsr_real lanes[LANES], one = values[0];
+    tsr_real lanes[FOLD_LANES], one = values[0];
     int64_t at = 0;
-    if (count >= LANES) {
-        for (int i = 0; i < LANES; i++) lanes[i] = values[i];
-        for (at = LANES; at + LANES <= count; at += LANES)
-            for (int i = 0; i < LANES; i++) lanes[i] = larger(lanes[i], values[at + i]);
-        for (int half = LANES / 2; half > 0; half /= 2)
+    if (count >= FOLD_LANES) {
+        for (int i = 0; i < FOLD_LANES; i++) lanes[i] = values[i];
+        for (at = FOLD_LANES; at + FOLD_LANES <= count; at += FOLD_LANES)
+            for (int i = 0; i < FOLD_LANES; i++) lanes[i] = larger(lanes[i], values[at + i]);
+        for (int half = FOLD_LANES / 2; half > 0; half /= 2)
             for (int i = 0; i < half; i++) lanes[i] = larger(lanes[i], lanes[i + half]);
         one = lanes[0];
     }
@@ -268,12 +266,12 @@ static TSR_INLINE void combine_line(bool largest, double *restrict to, const tsr
 /* Several rows side by side, as many as there are lanes for, then the halves upon each other. */
 static TSR_INLINE void fold_narrow(bool largest, double *to, const tsr_real *values, int64_t rows, int64_t columns)
 {
-    double lanes[LANES];
+    double lanes[FOLD_LANES];
     int64_t width = columns;
-    while (2 * width <= LANES && 2 * width <= rows * columns) width *= 2;
+    while (2 * width <= FOLD_LANES && 2 * width <= rows * columns) width *= 2;
     for (int64_t i = 0; i < width; i++) lanes[i] = (double)values[i];
     for (int64_t at = width; at < rows * columns; at += width)
-        combine_line(largest, lanes, values + at, least(width, rows * columns - at));
+        combine_line(largest, lanes, values + at, tsr_smaller(width, rows * columns - at));
     for (; width > columns; width /= 2)
         for (int64_t i = 0; i < width / 2; i++) lanes[i] = combine(largest, lanes[i], lanes[i + width / 2]);
     for (int64_t i = 0; i < columns; i++) to[i] = combine(largest, to[i], lanes[i]);
@@ -296,7 +294,7 @@ static TSR_INLINE void fold_box(bool largest, double *to, const tsr_real *values
     for (int64_t o = 0; o < b->outer; o++, to += b->columns, values += b->rows * b->columns) {
         if (b->columns == 1 && largest) *to = combine(largest, *to, largest_of_row(values, b->rows));
         else if (b->columns == 1) *to = combine(largest, *to, fold_row(largest, values, b->rows));
-        else if (4 * b->columns <= LANES) fold_narrow(largest, to, values, b->rows, b->columns);
+        else if (4 * b->columns <= FOLD_LANES) fold_narrow(largest, to, values, b->rows, b->columns);
         else fold_wide(largest, to, values, b->rows, b->columns);
     }
 }
@@ -321,7 +319,7 @@ static void fold_exact(bool largest, double *to, const double *values, const box
 
 /* [outer][length][inner] folded along the middle. */
 typedef struct fold_job {
-    const plan *plan;     /* NULL: from `exact` */
+    const map_plan *plan;     /* NULL: from `exact` */
     const double *exact;
     fold_values of_values;
     bool largest;
@@ -337,16 +335,16 @@ static void fold_body(void *user, int64_t begin, int64_t end)
     const fold_job *job = user;
     const int64_t length = job->all.rows, inner = job->all.columns;
     reader r;
-    double sums[BLOCK];
+    double sums[MAP_BLOCK];
     if (job->plan) start_reading(&r, job->plan);
     for (int64_t item = begin; item < end; item++) {
         const int64_t slice = item % job->slices, unit = item / job->slices;
         const int64_t outer = unit / job->chunks * job->block.outer, column = unit % job->chunks * job->block.columns;
-        box b = {least(job->block.outer, job->all.outer - outer), 0, least(job->block.columns, inner - column)};
-        const int64_t last = least(length, (slice + 1) * job->slice), results = b.outer * b.columns;
+        box b = {tsr_smaller(job->block.outer, job->all.outer - outer), 0, tsr_smaller(job->block.columns, inner - column)};
+        const int64_t last = tsr_smaller(length, (slice + 1) * job->slice), results = b.outer * b.columns;
         for (int64_t i = 0; i < results; i++) sums[i] = job->start;
         for (int64_t row = slice * job->slice; row < last; row += job->block.rows) {
-            b.rows = least(job->block.rows, last - row);
+            b.rows = tsr_smaller(job->block.rows, last - row);
             const int64_t at = (outer * length + row) * inner + column, count = b.outer * b.rows * b.columns;
             if (job->plan) job->of_values(sums, read_map(&r, at, count, r.out), &b);
             else fold_exact(job->largest, sums, job->exact + at, &b);
@@ -362,8 +360,8 @@ static int64_t cut_fold(fold_job *job, double cost)
     enum { ENOUGH = 32 };
     const box all = job->all;
     const int64_t both = all.rows * all.columns;
-    job->block = (box){both > BLOCK ? 1 : BLOCK / both, both > BLOCK ? BLOCK / least(BLOCK, all.columns) : all.rows,
-                       least(BLOCK, all.columns)};
+    job->block = (box){both > MAP_BLOCK ? 1 : MAP_BLOCK / both, both > MAP_BLOCK ? MAP_BLOCK / tsr_smaller(MAP_BLOCK, all.columns) : all.rows,
+                       tsr_smaller(MAP_BLOCK, all.columns)};
     job->chunks = (all.columns - 1) / job->block.columns + 1;
     const int64_t units = ((all.outer - 1) / job->block.outer + 1) * job->chunks;
     const double worth = (double)all.rows * (double)job->block.columns * cost / 32768;
@@ -375,7 +373,7 @@ static int64_t cut_fold(fold_job *job, double cost)
     return units * job->slices;
 }
 
-/* One fold along the middle of job->all; its result takes the place of job->exact, whose memory is given back. */
+/* One fold along the middle of job->all; its result takes the group_place of job->exact, whose memory is given back. */
 static bool fold_middle(tsr_context *ctx, fold_job *job, double cost)
 {
     const int64_t results = job->all.outer * job->all.columns, items = cut_fold(job, cost);
@@ -409,8 +407,8 @@ static void deliver(const tsr_fold *fold, const fold_job *job, const double *res
 /* A single fold of a single block, whose inputs all have full shape. */
 static void fold_block(const tsr_fold *fold, const fold_job *job)
 {
-    double sums[BLOCK];
-    tsr_real out[BLOCK];
+    double sums[MAP_BLOCK];
+    tsr_real out[MAP_BLOCK];
     const tsr_map *map = job->plan->map;
     if (map->row) job->plan->row(out, map->data, job->plan->size, map->numbers);
     for (int64_t i = 0; i < job->all.outer * job->all.columns; i++) sums[i] = job->start;
@@ -425,7 +423,7 @@ void tsr_map_fold(tsr_context *ctx, const tsr_map *map, const tsr_fold *fold)
     fold_job job = {.start = fold->largest ? -INFINITY : 0,
                     .of_values = fold->largest ? max_values[level] : sum_values[level],
                     .largest = fold->largest};
-    plan p;
+    map_plan p;
     groups g;
     make_plan(&p, ctx, map);
     if (p.size == 0) {
@@ -445,7 +443,7 @@ void tsr_map_fold(tsr_context *ctx, const tsr_map *map, const tsr_fold *fold)
         job.all = (box){1, longest < 0 ? 1 : g.length[longest], 1};
         for (int i = 0; i < g.count; i++)
             if (i != longest) *(i < longest ? &job.all.outer : &job.all.columns) *= g.length[i];
-        if (!job.exact && folds <= 1 && p.flat && p.size <= BLOCK) {
+        if (!job.exact && folds <= 1 && p.flat && p.size <= MAP_BLOCK) {
             fold_block(fold, &job);
             return;
         }
@@ -463,7 +461,7 @@ typedef void (*first_run)(const tsr_real *x, const tsr_real *value, tsr_real *le
 typedef struct first_job {
     const tsr_first *first;
     groups groups;
-    tsr_real *left;  /* of each result's gradient: all of it, until a place has got it */
+    tsr_real *left;  /* of each result's gradient: all of it, until a group_place has got it */
     first_run apart; /* along a run each value has its own result */
 } first_job;
 
@@ -501,9 +499,9 @@ static void first_body(void *user, int64_t begin, int64_t end)
     const tsr_first *f = job->first;
     const groups *g = &job->groups;
     const int last = g->count - 1;
-    place p = place_at(g, begin);
+    group_place p = place_at(g, begin);
     for (int64_t at = begin; at < end;) {
-        const int64_t run = least(g->length[last] - p.at[last], end - at);
+        const int64_t run = tsr_smaller(g->length[last] - p.at[last], end - at);
         const first_run run_of = g->step[last] ? job->apart : run_together;
         run_of(f->x + at, f->value + p.offset, job->left + p.offset, f->out + at, run);
         at += run;

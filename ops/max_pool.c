@@ -18,7 +18,7 @@ typedef struct best {
 } best;
 
 /* The larger of two values, and of equal ones that before. NaN wins. */
-static TSR_INLINE best larger(best a, tsr_real x, place at)
+static TSR_INLINE best larger_first(best a, tsr_real x, place at)
 {
     const bool better = (x > a.value) | (x != x);
     return (best){better ? x : a.value, better ? at : a.at};
@@ -39,7 +39,7 @@ static TSR_INLINE void largest_line(const tsr_box_visit *visit, const tsr_box_ro
     const tsr_real *restrict a = visit->x + row->line[0].from + first, *restrict b = visit->x + row->line[1].from + first;
     const place a_at = (place)row->line[0].place, b_at = (place)row->line[1].place;
     for (int64_t i = 0; i < n; i++) {
-        const best found = larger((best){a[i], a_at}, b[i], b_at);
+        const best found = larger_first((best){a[i], a_at}, b[i], b_at);
         y[i] = found.value;
         y_at[i] = found.at;
     }
@@ -47,7 +47,7 @@ static TSR_INLINE void largest_line(const tsr_box_visit *visit, const tsr_box_ro
         const tsr_real *restrict c = visit->x + row->line[l].from + first;
         const place c_at = (place)row->line[l].place;
         for (int64_t i = 0; i < n; i++) {
-            const best found = larger((best){y[i], y_at[i]}, c[i], c_at);
+            const best found = larger_first((best){y[i], y_at[i]}, c[i], c_at);
             y[i] = found.value;
             y_at[i] = found.at;
         }
@@ -153,7 +153,7 @@ static TSR_PER_LEVEL(tsr_box_visitor, max_values_row, (const tsr_box_visit *visi
 /* ---- and back ----------------------------------------------------------------------------------------------- */
 
 /* What a window's gradient gives to its place `wanted`. */
-static TSR_INLINE tsr_real share(tsr_real g, place at, place wanted)
+static TSR_INLINE tsr_real where_equal(tsr_real g, place at, place wanted)
 {
     return at == wanted ? g : 0;
 }
@@ -164,14 +164,14 @@ static TSR_INLINE void shares(const tsr_real *restrict g, const place *restrict 
 {
     const place p = wanted[0], q = wanted[1], r = wanted[2];
     if (count == 1)
-        for (int64_t i = 0; i < n; i++) out[i] = (more ? out[i] : 0) + share(g[i], at[i], p);
+        for (int64_t i = 0; i < n; i++) out[i] = (more ? out[i] : 0) + where_equal(g[i], at[i], p);
     else if (count == 2)
         for (int64_t i = 0; i < n; i++)
-            out[i] = (more ? out[i] : 0) + share(g[i], at[i], p) + share(g[i + step], at[i + step], q);
+            out[i] = (more ? out[i] : 0) + where_equal(g[i], at[i], p) + where_equal(g[i + step], at[i + step], q);
     else
         for (int64_t i = 0; i < n; i++)
-            out[i] = (more ? out[i] : 0) + share(g[i], at[i], p) + share(g[i + step], at[i + step], q) +
-                     share(g[i + 2 * step], at[i + 2 * step], r);
+            out[i] = (more ? out[i] : 0) + where_equal(g[i], at[i], p) + where_equal(g[i + step], at[i + step], q) +
+                     where_equal(g[i + 2 * step], at[i + 2 * step], r);
 }
 
 /* Here a row is one of the image, its lines and places are the windows that see it. */

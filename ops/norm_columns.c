@@ -9,7 +9,7 @@
 
 /* ---- how memory is walked ---------------------------------------------------------------------------------------- */
 
-enum { WIDE = 64, LANES = 16, WIDEST = WIDE * LANES, CHUNKS = 16, AT_ONCE = 4 };
+enum { WIDE = 64, COLUMN_LANES = 16, WIDEST = WIDE * COLUMN_LANES, CHUNKS = 16, AT_ONCE = 4 };
 
 /* Of each sample and channel: y = (x - center) factor + offset, dx = weight g + ((x - center) slope + level). */
 enum { CENTER, FACTOR, OFFSET, WEIGHT, SLOPE, LEVEL, COEFFICIENTS };
@@ -21,18 +21,18 @@ typedef struct columns_job {
     int64_t piece, chunks; /* a sample is cut in `chunks` of `piece` values, whole rows: by shape alone */
     bool relu;
     const tsr_real *x, *g;  /* g: on the way back */
-    tsr_real *coefficients; /* [samples][COEFFICIENTS][channels + LANES]: not all in the same lines of the cache */
+    tsr_real *coefficients; /* [samples][COEFFICIENTS][channels + COLUMN_LANES]: not all in the same lines of the cache */
     double *parts;          /* [samples][chunks][2][wide] */
     tsr_real *out;
 } columns_job;
 
-static columns_job job_of(tsr_node *n, const tsr_norm_plan *p)
+static columns_job columns_of(tsr_node *n, const tsr_norm_plan *p)
 {
     columns_job job = {.samples = p->samples, .size = p->rows * p->channels, .channels = p->channels, .wide = p->channels,
                        .relu = p->activation == TSR_RELU, .x = tsr_data(tsr_input(n, 0))};
-    job.coefficients = tsr_scratch(n, (size_t)(p->samples * COEFFICIENTS * (p->channels + LANES)) * sizeof(tsr_real));
+    job.coefficients = tsr_scratch(n, (size_t)(p->samples * COEFFICIENTS * (p->channels + COLUMN_LANES)) * sizeof(tsr_real));
     if (job.size == 0) return job;
-    while (job.wide < WIDE || (job.channels < WIDE && job.wide % LANES != 0)) job.wide += job.channels;
+    while (job.wide < WIDE || (job.channels < WIDE && job.wide % COLUMN_LANES != 0)) job.wide += job.channels;
     const int64_t rows = (job.size - 1) / job.wide + 1, least = (rows - 1) / CHUNKS + 1;
     int64_t piece = tsr_grain(2 * (double)job.wide);
     if (piece < least) piece = least;
@@ -41,7 +41,7 @@ static columns_job job_of(tsr_node *n, const tsr_norm_plan *p)
     return job;
 }
 
-static void run(tsr_node *n, const tsr_loop_body *body, columns_job *job)
+static void run_columns(tsr_node *n, const tsr_loop_body *body, columns_job *job)
 {
     tsr_context *ctx = tsr_node_context(n);
     const double cost = 2 * (double)(job->piece < job->size ? job->piece : job->size);
@@ -51,7 +51,7 @@ static void run(tsr_node *n, const tsr_loop_body *body, columns_job *job)
 /* Coefficient k of a sample's first channel. */
 static TSR_INLINE tsr_real *coefficient(const columns_job *job, int64_t sample, int k)
 {
-    return job->coefficients + (sample * COEFFICIENTS + k) * (job->channels + LANES);
+    return job->coefficients + (sample * COEFFICIENTS + k) * (job->channels + COLUMN_LANES);
 }
 
 /* A chunk: its values from ... to - 1, and the coefficients, repeated where rows are wider than the channels. */
@@ -145,7 +145,7 @@ static double *sums_of(tsr_node *n, columns_job *job)
     double *sums = tsr_scratch(n, (size_t)(job->samples * 2 * channels) * sizeof(double));
     if (!job->coefficients || !job->parts || !sums) return NULL;
     for (int64_t i = 0; i < job->samples * 2 * channels; i++) sums[i] = 0;
-    if (job->size > 0) run(n, sums_body, job);
+    if (job->size > 0) run_columns(n, sums_body, job);
     for (int64_t item = 0; item < job->samples * job->chunks; item++)
         for (int64_t half = 0; half < 2; half++) {
             const double *part = job->parts + (item * 2 + half) * job->wide;
@@ -210,7 +210,7 @@ static void find_forward(tsr_node *n, const tsr_norm_plan *p, const columns_job 
 /* Values are measured from one among them, so that no digits are lost to the mean. */
 void tsr_norm_statistics(tsr_node *n, const tsr_norm_plan *p)
 {
-    columns_job job = job_of(n, p);
+    columns_job job = columns_of(n, p);
     if (!job.coefficients || job.size == 0) return;
     for (int64_t s = 0; s < p->samples; s++)
         for (int64_t c = 0; c < p->channels; c++)
@@ -235,11 +235,11 @@ void tsr_norm_statistics(tsr_node *n, const tsr_norm_plan *p)
 
 void tsr_norm_apply(tsr_node *n, const tsr_norm_plan *p, tsr_real *y)
 {
-    columns_job job = job_of(n, p);
+    columns_job job = columns_of(n, p);
     if (!job.coefficients || job.size == 0) return;
     job.out = y;
     find_forward(n, p, &job);
-    run(n, apply_body, &job);
+    run_columns(n, apply_body, &job);
     if (!job.relu) tsr_activate(tsr_node_context(n), p->activation, y, p->samples * job.size);
 }
 
@@ -275,7 +275,7 @@ void tsr_norm_backward(tsr_node *n)
 {
     const tsr_norm_plan *p = tsr_saved(n);
     const tsr_real *scale = tsr_data(tsr_input(n, 1));
-    columns_job job = job_of(n, p);
+    columns_job job = columns_of(n, p);
     double *columns = tsr_scratch(n, (size_t)(2 * p->channels) * sizeof *columns);
     job.g = job.relu ? tsr_data(tsr_cotangent(n)) : tsr_norm_arriving(n, p->activation, p->samples * job.size);
     if (!job.g || !job.coefficients || !columns) return;
@@ -286,7 +286,7 @@ void tsr_norm_backward(tsr_node *n)
     for (int64_t k = 0; k < p->samples * p->groups && job.size > 0; k++)
         find_backward(p, &job, sums, scale, k, columns);
     job.out = tsr_gradient(n, 0);
-    if (job.out && job.size > 0) run(n, apply_body, &job);
+    if (job.out && job.size > 0) run_columns(n, apply_body, &job);
     for (int i = 1; i <= 2; i++) {
         tsr_real *to = tsr_gradient(n, i);
         for (int64_t c = 0; to && c < p->channels; c++) to[c] = (tsr_real)columns[(i - 1) * p->channels + c];

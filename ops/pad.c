@@ -55,7 +55,7 @@ static void pad_backward(tsr_node *n)
 static const tsr_op pad_op = {.name = "pad", .backward = pad_backward};
 
 /* Fills in the region of the result where x goes; NULL, or the error tensor. */
-static tsr_tensor *read_options(tsr_node *n, tsr_padding *p, const tsr_pad_options *options)
+static tsr_tensor *read_pad_options(tsr_node *n, tsr_padding *p, const tsr_pad_options *options)
 {
     const tsr_shape x = tsr_shape_of(tsr_input(n, 0));
     if (options->mode < TSR_PAD_CONSTANT || options->mode > TSR_PAD_REPLICATE)
@@ -88,7 +88,7 @@ tsr_tensor *tsr_pad(tsr_tensor *x, const tsr_pad_options *options)
     tsr_padding *p = tsr_save(n, sizeof *p);
     if (!p) return tsr_end(n);
     if (!options) return tsr_reject(n, "options that say how far are required");
-    tsr_tensor *error = read_options(n, p, options);
+    tsr_tensor *error = read_pad_options(n, p, options);
     if (error) return error;
     tsr_real *y = tsr_output(n, p->region.whole);
     tsr_resampling r;

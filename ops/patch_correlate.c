@@ -6,10 +6,10 @@
 #include <string.h>
 
 enum {
-    BLOCK = 128,           /* patches at once */
+    PATCH_BLOCK = 128,           /* patches at once */
     FEW_ROWS = 64,         /* for which results are not worth packing */
-    PIECES = 16,           /* parts times pieces of the rows */
-    PART_VALUES = 1 << 18, /* sums, of all parts */
+    CORRELATE_PIECES = 16,           /* parts times pieces of the rows */
+    SUM_VALUES = 1 << 18, /* sums, of all parts */
     PART_WORK = 1 << 17    /* multiply-adds */
 };
 
@@ -23,14 +23,12 @@ typedef struct correlate_job {
     int64_t patches, parts, row_pieces;
 } correlate_job;
 
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-
 /* Rows [begin, end), all groups, patches [first, last): at most a block. */
 static void add_block(const correlate_job *job, const tsr_values_place *at, int64_t first, int64_t last,
                       bool accumulate)
 {
-    _Alignas(64) tsr_real packed[BLOCK * TSR_GATHER_WIDTH];
-    int64_t offsets[BLOCK];
+    _Alignas(64) tsr_real packed[PATCH_BLOCK * TSR_GATHER_WIDTH];
+    int64_t offsets[PATCH_BLOCK];
     const int64_t panels = tsr_panel_count(job->kernels, job->columns);
     tsr_gathered tile = {.offsets = offsets, .depth = last - first, .accumulate = accumulate};
     tsr_patches_offsets(job->p, &job->p->grid, first, last - first, offsets);
@@ -57,15 +55,15 @@ static void piece_body(void *user, int64_t begin, int64_t end)
 {
     const correlate_job *job = user;
     const int64_t tile = job->kernels->gather_rows, tiles = (job->rows - 1) / tile + 1;
-    const int64_t blocks = (job->patches - 1) / BLOCK + 1;
+    const int64_t blocks = (job->patches - 1) / PATCH_BLOCK + 1;
     for (int64_t t = begin; t < end; t++) {
         const int64_t part = t / job->row_pieces, piece = t % job->row_pieces;
-        const int64_t start = blocks * part / job->parts * BLOCK;
-        const int64_t stop = least(job->patches, blocks * (part + 1) / job->parts * BLOCK);
+        const int64_t start = blocks * part / job->parts * PATCH_BLOCK;
+        const int64_t stop = tsr_smaller(job->patches, blocks * (part + 1) / job->parts * PATCH_BLOCK);
         const tsr_values_place at = {.begin = tiles * piece / job->row_pieces * tile, .stride = job->width,
-                                     .end = least(job->rows, tiles * (piece + 1) / job->row_pieces * tile),
+                                     .end = tsr_smaller(job->rows, tiles * (piece + 1) / job->row_pieces * tile),
                                      .out = job->sums + part * job->rows * job->width};
-        for (int64_t i = start; i < stop; i += BLOCK) add_block(job, &at, i, least(stop, i + BLOCK), i > start);
+        for (int64_t i = start; i < stop; i += PATCH_BLOCK) add_block(job, &at, i, tsr_smaller(stop, i + PATCH_BLOCK), i > start);
     }
 }
 
@@ -96,12 +94,12 @@ void tsr_patch_correlate(tsr_node *n, const tsr_patches *p, int64_t columns, con
     }
     if (tsr_patch_correlate_parts(n, p, columns, result, out)) return;
     const double work = (double)job.patches * (double)size;
-    const int64_t tiles = (job.rows - 1) / job.kernels->gather_rows + 1, blocks = (job.patches - 1) / BLOCK + 1;
-    int64_t pieces = PIECES;
+    const int64_t tiles = (job.rows - 1) / job.kernels->gather_rows + 1, blocks = (job.patches - 1) / PATCH_BLOCK + 1;
+    int64_t pieces = CORRELATE_PIECES;
     while (pieces > 1 && work / (double)pieces < PART_WORK) pieces /= 2;
     job.parts = pieces;
-    while (job.parts > 1 && (job.parts > blocks || job.parts * size > PART_VALUES)) job.parts /= 2;
-    job.row_pieces = least(tiles, pieces / job.parts);
+    while (job.parts > 1 && (job.parts > blocks || job.parts * size > SUM_VALUES)) job.parts /= 2;
+    job.row_pieces = tsr_smaller(tiles, pieces / job.parts);
     job.values = tsr_patches_values(n, p, 1);
     if (job.parts > 1) job.sums = tsr_scratch(n, (size_t)(job.parts * size) * sizeof *job.sums);
     if (!job.values || !job.sums) return;

@@ -14,7 +14,7 @@ enum {
     FEW_WEIGHTS = 1 << 12, /* which stay in the first-level cache */
     SLAB_DEPTH = 128,      /* least worth a look at what of it lies inside of the image */
     PIECES = 16,           /* that are wanted, */
-    PIECE_WORK = 1 << 16   /* unless they would have fewer multiply-adds */
+    PATCH_PIECE_WORK = 1 << 16   /* unless they would have fewer multiply-adds */
 };
 
 /* Columns of a group that a tile has side by side, and their weights: [value][width]. */
@@ -38,9 +38,6 @@ typedef struct multiply_job {
     int64_t slabs, slab_depth, tap_values;   /* values of one tap of `axis` */
 } multiply_job;
 
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t largest(int64_t a, int64_t b) { return a > b ? a : b; }
-
 /* ---- weights ------------------------------------------------------------------------------------------- */
 
 /* The values of one tap for a panel. */
@@ -56,7 +53,7 @@ static void pack_tap(const tsr_patch_weight *w, const tsr_real *from, const weig
     const tsr_real *rows[TSR_GATHER_WIDTH] = {0};
     for (int64_t c = 0; c < channels; c += TSR_DEPTH_BLOCK) {
         for (int64_t o = 0; o < columns; o++) rows[o] = from + c + o * w->column;
-        tsr_pack_rows(rows, width, least(channels - c, TSR_DEPTH_BLOCK), to + c * width);
+        tsr_pack_rows(rows, width, tsr_smaller(channels - c, TSR_DEPTH_BLOCK), to + c * width);
     }
 }
 
@@ -66,7 +63,7 @@ static void pack_dots_tap(const tsr_patch_weight *w, const tsr_real *from, const
 {
     for (int64_t c = 0; c < channels; c += lanes)
         for (int64_t o = 0; o < panel->columns.columns; o++)
-            for (int64_t l = 0, at = least(c, channels - lanes); l < lanes; l++, at++)
+            for (int64_t l = 0, at = tsr_smaller(c, channels - lanes); l < lanes; l++, at++)
                 *to++ = at < c ? 0 : from[at * w->channel + o * w->column];
 }
 
@@ -75,7 +72,7 @@ static void pack_body(void *user, int64_t begin, int64_t end)
     const multiply_job *job = user;
     const tsr_patches *p = &job->product.patches;
     const tsr_patch_weight *w = &job->product.weight;
-    const int64_t taps = tsr_patches_depth(p) / largest(1, p->channels);
+    const int64_t taps = tsr_patches_depth(p) / tsr_larger(1, p->channels);
     for (int64_t i = begin; i < end; i++) {
         const weight_panel *panel = &job->panel[i];
         const tsr_real *from = w->data + panel->group * w->group + panel->columns.column * w->column;
@@ -102,7 +99,7 @@ static bool make_panels(tsr_node *n, multiply_job *job)
     if (!job->panel || !packed) return false;
     for (int64_t i = 0; i < job->panels; i++) {
         weight_panel *w = &job->panel[i];
-        const int64_t first = i % per_group * k->gather_vectors, count = least(columns - first, k->gather_vectors);
+        const int64_t first = i % per_group * k->gather_vectors, count = tsr_smaller(columns - first, k->gather_vectors);
         w->columns = job->dots ? (tsr_panel){.column = first, .columns = count, .vectors = (int)count}
                                : tsr_panel_of(k, columns, i % per_group);
         w->width = w->columns.vectors * k->lanes;
@@ -136,25 +133,25 @@ static void find_taps(const tsr_patches *p, int axis, int64_t begin, int64_t end
     *last = look ? 0 : a->taps;
     for (int64_t row = begin; look && row < end; row = (row / same + 1) * same) {
         const int64_t at = a->first + row / same % a->positions * a->step, room = a->in - 1 - at;
-        *first = least(*first, at < 0 ? (-at - 1) / a->gap + 1 : 0);
-        *last = largest(*last, room < 0 ? 0 : least(a->taps, room / a->gap + 1));
+        *first = tsr_smaller(*first, at < 0 ? (-at - 1) / a->gap + 1 : 0);
+        *last = tsr_larger(*last, room < 0 ? 0 : tsr_smaller(a->taps, room / a->gap + 1));
     }
 }
 
-static void lay_out(const multiply_job *job, int64_t begin, int64_t rows, piece *s)
+static void lay_out_piece(const multiply_job *job, int64_t begin, int64_t rows, piece *s)
 {
     const tsr_patches *p = &job->product.patches;
     int64_t from[PIECE_ROWS], to[PIECE_ROWS];
     tsr_patches_offsets(p, &p->grid, begin, rows, from);
     tsr_patches_offsets(p, &job->product.to, begin, rows, to);
     for (int64_t i = 0; i < rows + TSR_GATHER_ROWS; i++) {
-        s->from[i] = p->image + from[least(i, rows - 1)];
-        s->to[i] = job->product.out + to[least(i, rows - 1)];
+        s->from[i] = p->image + from[tsr_smaller(i, rows - 1)];
+        s->to[i] = job->product.out + to[tsr_smaller(i, rows - 1)];
     }
     s->rows = rows;
     for (int64_t t = 0, i = 0; i < rows; t++, i += job->kernels->gather_rows)
         for (int axis = 0; axis <= job->axis; axis++)
-            find_taps(p, axis, begin + i, begin + least(rows, i + job->kernels->gather_rows), &s->first[axis][t],
+            find_taps(p, axis, begin + i, begin + tsr_smaller(rows, i + job->kernels->gather_rows), &s->first[axis][t],
                       &s->last[axis][t]);
 }
 
@@ -167,9 +164,9 @@ typedef struct tile_part {
 static tile_part part_of(const multiply_job *job, const piece *s, int64_t t, int64_t slab, int64_t begin)
 {
     const int axis = job->axis;
-    const int64_t end = least(job->slab_depth, begin + BLOCK_DEPTH);
+    const int64_t end = tsr_smaller(job->slab_depth, begin + BLOCK_DEPTH);
     const int64_t first = s->first[axis][t] * job->tap_values, last = s->last[axis][t] * job->tap_values;
-    tile_part part = {largest(begin, first), least(end, last), begin <= first, end >= last};
+    tile_part part = {tsr_larger(begin, first), tsr_smaller(end, last), begin <= first, end >= last};
     bool nothing = first >= last, outside = false;
     for (int i = 0; i < axis; i++) {
         const int64_t taps = job->product.patches.axes[1].taps, tap = axis == 1 ? slab
@@ -204,7 +201,7 @@ static void multiply_tile(const multiply_job *job, const piece *s, int64_t t, in
         tile.b_step = w->width;
         tile.vectors = w->columns.vectors;
         tile.bias = part.closes && product->bias ? product->bias + tile.column : NULL;
-        tsr_gather_tile(job->kernels, &tile, (int)least(job->kernels->gather_rows, s->rows - row),
+        tsr_gather_tile(job->kernels, &tile, (int)tsr_smaller(job->kernels->gather_rows, s->rows - row),
                         w->columns.columns);
     }
 }
@@ -213,7 +210,7 @@ static void multiply_tile(const multiply_job *job, const piece *s, int64_t t, in
 static void multiply_piece(const multiply_job *job, int64_t row, int64_t rows, int64_t begin, int64_t end)
 {
     piece s;
-    lay_out(job, row, rows, &s);
+    lay_out_piece(job, row, rows, &s);
     const int64_t tiles = (rows - 1) / job->kernels->gather_rows + 1;
     const bool few = job->slab_depth * (end - begin) * job->panel->width <= FEW_WEIGHTS;
     const int64_t step = few ? end - begin : 1;
@@ -233,7 +230,7 @@ static void multiply_body(void *user, int64_t begin, int64_t end)
     const int64_t rows = job->piece_tiles * job->kernels->gather_rows;
     for (int64_t i = begin; i < end; i++) {
         const int64_t row = i / job->cuts * rows, panel = i % job->cuts * job->piece_panels;
-        multiply_piece(job, row, least(job->rows - row, rows), panel, least(job->panels, panel + job->piece_panels));
+        multiply_piece(job, row, tsr_smaller(job->rows - row, rows), panel, tsr_smaller(job->panels, panel + job->piece_panels));
     }
 }
 
@@ -253,7 +250,7 @@ static void cut_depth(multiply_job *job)
         job->slabs *= taps;
         job->slab_depth /= taps;
     }
-    job->tap_values = job->slab_depth / largest(1, p->axes[job->axis].taps);
+    job->tap_values = job->slab_depth / tsr_larger(1, p->axes[job->axis].taps);
 }
 
 void tsr_patch_multiply(tsr_node *n, const tsr_patch_product *product)
@@ -265,17 +262,17 @@ void tsr_patch_multiply(tsr_node *n, const tsr_patch_product *product)
     multiply_job job = {.product = *product, .kernels = ctx->kernels, .rows = tsr_patches_count(p),
                         .dots = 4 * product->columns <= 3 * lanes && p->channels >= lanes};
     const int64_t together = job.dots ? lanes : 1;
-    job.depth = tsr_patches_depth(p) / largest(1, p->channels) * ((p->channels + together - 1) / together);
+    job.depth = tsr_patches_depth(p) / tsr_larger(1, p->channels) * ((p->channels + together - 1) / together);
     job.values = tsr_patches_values(n, p, together);
     if (!job.values || !make_panels(n, &job)) return;
     cut_depth(&job);
     tsr_parallel(ctx, job.panels, tsr_grain((double)(job.depth * lanes)), pack_body, &job);
     const int64_t tiles = (job.rows - 1) / rows + 1;
     const double tile_work = (double)(rows * job.depth + 1) * (double)(product->patches.groups * product->columns);
-    const int64_t worth = tile_work < PIECE_WORK ? (int64_t)(PIECE_WORK / tile_work) + 1 : 1;
-    job.piece_tiles = least(largest(worth, (tiles - 1) / PIECES + 1), PIECE_ROWS / rows);
+    const int64_t worth = tile_work < PATCH_PIECE_WORK ? (int64_t)(PATCH_PIECE_WORK / tile_work) + 1 : 1;
+    job.piece_tiles = tsr_smaller(tsr_larger(worth, (tiles - 1) / PIECES + 1), PIECE_ROWS / rows);
     const int64_t pieces = (tiles - 1) / job.piece_tiles + 1;
-    job.cuts = worth > 1 ? 1 : least(job.panels, (PIECES - 1) / pieces + 1);
+    job.cuts = worth > 1 ? 1 : tsr_smaller(job.panels, (PIECES - 1) / pieces + 1);
     job.piece_panels = (job.panels - 1) / job.cuts + 1;
     job.cuts = (job.panels - 1) / job.piece_panels + 1;
     tsr_parallel(ctx, pieces * job.cuts, 1, multiply_body, &job);

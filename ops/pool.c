@@ -101,7 +101,7 @@ static tsr_tensor *powers(tsr_node *n, const tsr_pooling *p)
 
 /* dx = sum of g sign(x) (|x| / y)^(p - 1) over the windows that see x, 0 where y is; for p = 2 that is x times the sum of
  * g / y. */
-static TSR_LOOP(divide_body)
+static TSR_LOOP(divide_powers_body)
 {
     const tsr_box_visit *to = user;
     for (int64_t i = begin; i < end; i++) {
@@ -148,7 +148,7 @@ static void lp_pool_backward(tsr_node *n)
         tsr_real *quotients = tsr_scratch(n, (size_t)size * sizeof *quotients);
         if (!quotients) return;
         visit.out = quotients;
-        tsr_parallel(tsr_node_context(n), size, tsr_grain(2), divide_body[level], &visit);
+        tsr_parallel(tsr_node_context(n), size, tsr_grain(2), divide_powers_body[level], &visit);
         visit = (tsr_box_visit){.x = quotients, .finish = times_y[level], .y = x, .out = gx};
     }
     tsr_resampling back;

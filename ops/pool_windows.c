@@ -1,10 +1,5 @@
 #include "ops/pool_internal.h"
 
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* ---- options ----------------------------------------------------------------------------------------------------- */
 
 /* PyTorch's rule: rounded up, a last window counts if it begins inside the input or the padding before. */
@@ -48,12 +43,12 @@ static void add_window(tsr_axis_map *map, int64_t begin, int64_t end, int64_t co
 }
 
 /* Windows clipped to the input; an average divides by these or by the windows clipped to the padded input. */
-static bool slide(tsr_node *n, tsr_axis_map *map, const tsr_pool_axis *g, bool exclude_padding)
+static bool slide_window(tsr_node *n, tsr_axis_map *map, const tsr_pool_axis *g, bool exclude_padding)
 {
-    if (!tsr_axis_map_new(n, map, g->in, g->out, g->out * least(g->kernel, g->in))) return false;
+    if (!tsr_axis_map_new(n, map, g->in, g->out, g->out * tsr_smaller(g->kernel, g->in))) return false;
     for (int64_t o = 0; o < g->out; o++) {
-        const int64_t begin = o * g->stride - g->before, end = least(begin + g->kernel, g->in + g->after);
-        const int64_t first = begin > 0 ? begin : 0, last = least(end, g->in);
+        const int64_t begin = o * g->stride - g->before, end = tsr_smaller(begin + g->kernel, g->in + g->after);
+        const int64_t first = begin > 0 ? begin : 0, last = tsr_smaller(end, g->in);
         add_window(map, first, last, exclude_padding ? last - first : end - begin);
     }
     return true;
@@ -67,7 +62,7 @@ static int64_t share_of(int64_t i, int64_t in, int64_t out)
 
 static bool share(tsr_node *n, tsr_axis_map *map, int64_t in, int64_t out)
 {
-    out = least(out, (int64_t)1 << 56); /* more is out of memory in any case */
+    out = tsr_smaller(out, (int64_t)1 << 56); /* more is out of memory in any case */
     if (!tsr_axis_map_new(n, map, in, out, in + 2 * out)) return false;
     for (int64_t o = 0; o < out; o++) {
         const int64_t begin = share_of(o, in, out);
@@ -110,7 +105,7 @@ tsr_pooling *tsr_pooling_windows(tsr_node *n, const tsr_pool_options *options, t
                                 x.rank - 2);
     }
     for (int i = 0; i < x.rank - 2 && !*error; i++)
-        if (!slide(n, &p->boxes.maps[i], &p->axes[i], options->exclude_padding)) *error = tsr_end(n);
+        if (!slide_window(n, &p->boxes.maps[i], &p->axes[i], options->exclude_padding)) *error = tsr_end(n);
     return *error ? NULL : p;
 }
 

@@ -307,7 +307,7 @@ tsr_tensor *tsr_norm(tsr_tensor *x, const tsr_reduce_options *options)
 
 /* ---- argmax --------------------------------------------------------------------------------------------------- */
 
-enum { COLUMNS = 128 };
+enum { REDUCED_COLUMNS = 128 };
 
 typedef struct argmax_job {
     tsr_axis_view view;
@@ -321,10 +321,10 @@ static void argmax_body(void *user, int64_t begin, int64_t end)
     const argmax_job *job = user;
     const int64_t length = job->view.length, inner = job->view.inner;
     for (int64_t item = begin; item < end; item++) {
-        const int64_t outer = item / job->chunks, first = item % job->chunks * COLUMNS;
-        const int64_t columns = inner - first < COLUMNS ? inner - first : COLUMNS;
+        const int64_t outer = item / job->chunks, first = item % job->chunks * REDUCED_COLUMNS;
+        const int64_t columns = inner - first < REDUCED_COLUMNS ? inner - first : REDUCED_COLUMNS;
         const tsr_real *x = job->x + outer * length * inner + first;
-        tsr_real *at = job->out + outer * inner + first, best[COLUMNS];
+        tsr_real *at = job->out + outer * inner + first, best[REDUCED_COLUMNS];
         for (int64_t j = 0; j < columns; j++) {
             best[j] = x[j];
             at[j] = 0;
@@ -358,8 +358,8 @@ tsr_tensor *tsr_argmax(tsr_tensor *x, int axis)
     for (int i = 0; i < shape.rank; i++)
         if (i != axis) out.dims[out.rank++] = shape.dims[i];
     job.out = tsr_output(n, out);
-    job.chunks = job.view.inner > 0 ? (job.view.inner - 1) / COLUMNS + 1 : 0;
-    const double cost = 3 * (double)job.view.length * (double)(job.view.inner < COLUMNS ? job.view.inner : COLUMNS);
+    job.chunks = job.view.inner > 0 ? (job.view.inner - 1) / REDUCED_COLUMNS + 1 : 0;
+    const double cost = 3 * (double)job.view.length * (double)(job.view.inner < REDUCED_COLUMNS ? job.view.inner : REDUCED_COLUMNS);
     if (job.out && results > 0)
         tsr_parallel(tsr_node_context(n), job.view.outer * job.chunks, tsr_grain(cost), argmax_body, &job);
     return tsr_end(n);

@@ -7,21 +7,24 @@
 
 typedef void *(*memory_source)(tsr_node *n, size_t bytes);
 
-static bool new_map(tsr_node *n, memory_source take, tsr_axis_map *map, int64_t in, int64_t out, int64_t terms)
+static bool new_map(tsr_node *n, memory_source take, tsr_axis_map *map, int64_t in, int64_t out, int64_t tap_terms)
 {
+    const int64_t most = (int64_t)(SIZE_MAX / 64); /* this is refused, and its bytes are still a number */
     *map = (tsr_axis_map){.in = in, .out = out};
+    out = tsr_smaller(out, most);
+    tap_terms = tsr_smaller(tap_terms, most);
     map->start = take(n, (size_t)(out + 1) * sizeof *map->start);
-    map->index = take(n, (size_t)terms * sizeof *map->index);
-    map->place = take(n, (size_t)terms * sizeof *map->place);
-    map->weight = take(n, (size_t)terms * sizeof *map->weight);
+    map->index = take(n, (size_t)tap_terms * sizeof *map->index);
+    map->place = take(n, (size_t)tap_terms * sizeof *map->place);
+    map->weight = take(n, (size_t)tap_terms * sizeof *map->weight);
     if (!map->start || !map->index || !map->place || !map->weight) return false;
     memset(map->start, 0, (size_t)(out + 1) * sizeof *map->start);
     return true;
 }
 
-bool tsr_axis_map_new(tsr_node *n, tsr_axis_map *map, int64_t in, int64_t out, int64_t terms)
+bool tsr_axis_map_new(tsr_node *n, tsr_axis_map *map, int64_t in, int64_t out, int64_t tap_terms)
 {
-    return new_map(n, tsr_save, map, in, out, terms);
+    return new_map(n, tsr_save, map, in, out, tap_terms);
 }
 
 void tsr_axis_map_add(tsr_axis_map *map, int64_t index, double weight)
@@ -39,13 +42,13 @@ void tsr_axis_map_end(tsr_axis_map *map)
     if (map->filled < map->out) map->start[map->filled + 1] = map->start[map->filled];
 }
 
-/* A counting sort by index; terms of one index stay in order. */
+/* A counting sort by index; tap_terms of one index stay in order. */
 static bool transpose(tsr_node *n, const tsr_axis_map *old, tsr_axis_map *map)
 {
-    const int64_t terms = old->start[old->out];
-    if (!new_map(n, tsr_scratch, map, old->out, old->in, terms)) return false;
+    const int64_t tap_terms = old->start[old->out];
+    if (!new_map(n, tsr_scratch, map, old->out, old->in, tap_terms)) return false;
     map->places = old->places;
-    for (int64_t k = 0; k < terms; k++) map->start[old->index[k] + 1]++;
+    for (int64_t k = 0; k < tap_terms; k++) map->start[old->index[k] + 1]++;
     for (int64_t i = 0; i < old->in; i++) map->start[i + 1] += map->start[i];
     for (int64_t o = 0; o < old->out; o++)
         for (int64_t k = old->start[o]; k < old->start[o + 1]; k++) {
@@ -85,7 +88,7 @@ int64_t tsr_equal_results(const tsr_axis_map *map, int64_t o, int64_t end)
 /* ---- walking the boxes ------------------------------------------------------------------------------------------- */
 
 /* The results along the last axis are cut in segments, and of each the places that it sees are known. */
-typedef struct walk {
+typedef struct segment_walk {
     const tsr_resampling *r;
     const tsr_box_visit *visit;
     int64_t segment, segments, rows; /* results of a segment; segments of a row; rows of an image */
@@ -93,7 +96,7 @@ typedef struct walk {
     int64_t *low, *high;
     tsr_box_line *lines;
     tsr_real *room;
-} walk;
+} segment_walk;
 
 /* The lines of a box from `axis` on, each of which begins as `line` does; returns the end of the list. */
 static tsr_box_line *add_lines(const tsr_resampling *r, const int64_t *at, int axis, tsr_box_line line, tsr_box_line *end)
@@ -115,7 +118,7 @@ static tsr_box_line *add_lines(const tsr_resampling *r, const int64_t *at, int a
 
 static void walk_body(void *user, int64_t begin, int64_t end)
 {
-    const walk *w = user;
+    const segment_walk *w = user;
     const tsr_resampling *r = w->r;
     const tsr_axis_map *last = &r->maps[r->rank - 1];
     const int64_t piece = begin / w->grain;
@@ -137,7 +140,7 @@ static void walk_body(void *user, int64_t begin, int64_t end)
 }
 
 /* What the segments see, and the memory that they need. */
-static bool find_segments(tsr_node *n, walk *w)
+static bool find_segments(tsr_node *n, segment_walk *w)
 {
     const tsr_axis_map *last = &w->r->maps[w->r->rank - 1];
     const tsr_box_visit *v = w->visit;
@@ -162,12 +165,12 @@ static bool find_segments(tsr_node *n, walk *w)
 static void visit_rows(tsr_node *n, const tsr_resampling *r, const tsr_box_visit *visit)
 {
     const tsr_axis_map *last = &r->maps[r->rank - 1];
-    walk w = {.r = r, .visit = visit, .rows = 1, .most_lines = 1};
-    double terms = 1; /* of a box */
+    segment_walk w = {.r = r, .visit = visit, .rows = 1, .most_lines = 1};
+    double tap_terms = 1; /* of a box */
     for (int i = 0; i < r->rank; i++) {
         const tsr_axis_map *map = &r->maps[i];
         if (map->out == 0) return;
-        terms *= (double)map->start[map->out] / (double)map->out;
+        tap_terms *= (double)map->start[map->out] / (double)map->out;
         if (map == last) break;
         int64_t most = 0;
         for (int64_t o = 0; o < map->out; o++)
@@ -175,7 +178,7 @@ static void visit_rows(tsr_node *n, const tsr_resampling *r, const tsr_box_visit
         w.rows *= map->out;
         w.most_lines *= most;
     }
-    const double cost = (1 + terms) * (double)(r->channels + 8);
+    const double cost = (1 + tap_terms) * (double)(r->channels + 8);
     w.segment = tsr_grain(cost) < last->out ? tsr_grain(cost) : last->out;
     w.segments = (last->out - 1) / w.segment + 1;
     if (r->batch == 0 || r->channels == 0 || !find_segments(n, &w)) return;
@@ -189,18 +192,18 @@ static void visit_rows(tsr_node *n, const tsr_resampling *r, const tsr_box_visit
 
 /* ---- sums -------------------------------------------------------------------------------------------------------- */
 
-/* Some terms of a sum: at most MOST at a time, and with a sum of their own where they are more than TERMS, so that
+/* Some tap_terms of a sum: at most MOST at a time, and with a sum of their own where they are more than TERMS, so that
  * rounding errors of long sums (a global average over a minute of sound) do not pile up. */
 enum { MOST = 4, TERMS = 64 };
 
-typedef struct terms {
+typedef struct tap_terms {
     int count;
     const tsr_real *from[MOST];
     tsr_real weight[MOST];
-} terms;
+} tap_terms;
 
-/* out = the sum of the terms, the first of which may be out. */
-static TSR_INLINE void add_up(const terms *t, int64_t n, tsr_real *out)
+/* out = the sum of the tap_terms, the first of which may be out. */
+static TSR_INLINE void sum_terms(const tap_terms *t, int64_t n, tsr_real *out)
 {
     const tsr_real *a = t->from[0], *b = t->from[1], *c = t->from[2], *d = t->from[3];
     const tsr_real p = t->weight[0], q = t->weight[1], r = t->weight[2], s = t->weight[3];
@@ -223,11 +226,11 @@ static TSR_INLINE void add_up(const terms *t, int64_t n, tsr_real *out)
     }
 }
 
-static TSR_INLINE void add_term(terms *t, const tsr_real *from, tsr_real weight, int64_t n, tsr_real *out)
+static TSR_INLINE void add_term(tap_terms *t, const tsr_real *from, tsr_real weight, int64_t n, tsr_real *out)
 {
     if (t->count == MOST) {
-        add_up(t, n, out);
-        *t = (terms){.count = 1, .from = {out}, .weight = {1}};
+        sum_terms(t, n, out);
+        *t = (tap_terms){.count = 1, .from = {out}, .weight = {1}};
     }
     t->from[t->count] = from;
     t->weight[t->count++] = weight;
@@ -237,7 +240,7 @@ static TSR_INLINE void add_term(terms *t, const tsr_real *from, tsr_real weight,
 static TSR_INLINE void sum_lines(const tsr_box_visit *visit, const tsr_box_row *row, tsr_real *out)
 {
     const int64_t first = row->low * row->channels, n = (row->high - row->low) * row->channels;
-    terms t = {0};
+    tap_terms t = {0};
     for (int64_t l = 0; l < row->lines; l++) {
         const tsr_real *x = visit->x + row->line[l].from + first;
         if (!visit->squares) add_term(&t, x, row->line[l].weight, n, out);
@@ -246,7 +249,7 @@ static TSR_INLINE void sum_lines(const tsr_box_visit *visit, const tsr_box_row *
         else
             for (int64_t i = 0; i < n; i++) out[i] += x[i] * x[i];
     }
-    if (!visit->squares) add_up(&t, n, out);
+    if (!visit->squares) sum_terms(&t, n, out);
 }
 
 static TSR_PER_LEVEL(tsr_box_visitor, sum_row, (const tsr_box_visit *visit, const tsr_box_row *row), (visit, row))
@@ -268,12 +271,12 @@ static TSR_PER_LEVEL(tsr_box_visitor, sum_row, (const tsr_box_visit *visit, cons
         else if (end == begin + 1 && factor * map->weight[begin] == 1) memcpy(y, from, (size_t)n * sizeof *y);
         else
             for (int64_t k = begin; k < end;) {
-                terms t = {0};
+                tap_terms t = {0};
                 tsr_real *out = k == begin ? y : part;
                 for (const int64_t stop = end - k < TERMS ? end : k + TERMS; k < stop; k++)
                     add_term(&t, x + (map->index[k] - row->low) * channels, factor * map->weight[k], n, out);
-                add_up(&t, n, out);
-                if (out == part) add_up(&(terms){2, {y, part}, {1, 1}}, n, y);
+                sum_terms(&t, n, out);
+                if (out == part) sum_terms(&(tap_terms){2, {y, part}, {1, 1}}, n, y);
             }
     }
     if (visit->finish) visit->finish(visit, row);

@@ -4,7 +4,7 @@
 
 enum { CHUNK = 1 << 16 }; /* values that go through all passes before the next: they stay in the cache */
 
-static TSR_ROW(exp_distance, tsr_exp_below(x - largest), x, largest)
+static TSR_ROW(exp_from_largest, tsr_exp_below(x - largest), x, largest)
 static TSR_ROW(product, y * g, y, g)
 static TSR_ROW(divide, e / sum, e, sum)
 static TSR_ROW(log_share, (x - largest) - log_sum, x, largest, log_sum)
@@ -30,7 +30,7 @@ static tsr_map map_of(const softmax_chunk *c, const tsr_row *row, const tsr_real
     return map;
 }
 
-static void fold(const softmax_chunk *c, const tsr_map *map, bool largest, tsr_real *out)
+static void fold_rows(const softmax_chunk *c, const tsr_map *map, bool largest, tsr_real *out)
 {
     tsr_map_fold(c->ctx, map, &(tsr_fold){.largest = largest, .target = &c->rows, .divisor = 1, .out = out});
 }
@@ -38,10 +38,10 @@ static void fold(const softmax_chunk *c, const tsr_map *map, bool largest, tsr_r
 static void compute(const softmax_chunk *c)
 {
     tsr_map map = map_of(c, NULL, c->x, NULL);
-    fold(c, &map, true, c->first);
-    map = map_of(c, exp_distance, c->x, c->first);
+    fold_rows(c, &map, true, c->first);
+    map = map_of(c, exp_from_largest, c->x, c->first);
     if (c->log) {
-        fold(c, &map, false, c->second);
+        fold_rows(c, &map, false, c->second);
         tsr_map logs = {.row = logarithm, .cost = 4, .shape = c->rows};
         tsr_map_add(&logs, c->second, &c->rows);
         tsr_map_run(c->ctx, &logs, c->second);
@@ -50,7 +50,7 @@ static void compute(const softmax_chunk *c)
     } else {
         tsr_map_run(c->ctx, &map, c->out);
         map = map_of(c, NULL, c->out, NULL);
-        fold(c, &map, false, c->second);
+        fold_rows(c, &map, false, c->second);
         map = map_of(c, divide, c->out, c->second);
     }
     tsr_map_run(c->ctx, &map, c->out);
@@ -60,14 +60,14 @@ static void compute_gradient(const softmax_chunk *c)
 {
     tsr_map map = map_of(c, c->log ? NULL : product, c->g, NULL);
     tsr_map_add(&map, c->y, NULL);
-    fold(c, &map, false, c->first);
+    fold_rows(c, &map, false, c->first);
     map = map_of(c, c->log ? log_softmax_gradient : softmax_gradient, c->y, NULL);
     tsr_map_add(&map, c->g, NULL);
     tsr_map_add(&map, c->first, &c->rows);
     tsr_map_run(c->ctx, &map, c->out);
 }
 
-static void run(tsr_node *n, softmax_chunk c, const tsr_axis_view *view, void (*work)(const softmax_chunk *c))
+static void run_softmax(tsr_node *n, softmax_chunk c, const tsr_axis_view *view, void (*work)(const softmax_chunk *c))
 {
     const int64_t unit = view->length * view->inner, step = unit > 0 && unit < CHUNK ? CHUNK / unit : 1;
     c.ctx = tsr_node_context(n);
@@ -89,7 +89,7 @@ static void run(tsr_node *n, softmax_chunk c, const tsr_axis_view *view, void (*
 
 static void backward(tsr_node *n, bool log)
 {
-    run(n, (softmax_chunk){.log = log, .y = tsr_data(tsr_result(n)), .g = tsr_data(tsr_cotangent(n)),
+    run_softmax(n, (softmax_chunk){.log = log, .y = tsr_data(tsr_result(n)), .g = tsr_data(tsr_cotangent(n)),
                            .out = tsr_gradient(n, 0)}, tsr_saved(n), compute_gradient);
 }
 
@@ -118,7 +118,7 @@ static tsr_tensor *forward(const tsr_op *op, tsr_tensor *x, int axis)
     tsr_real *y = tsr_output(n, shape);
     if (tsr_dead(n)) return tsr_end(n);
     *saved = tsr_view_axis(shape, axis);
-    run(n, (softmax_chunk){.log = op == &log_softmax_op, .x = tsr_data(x), .out = y}, saved, compute);
+    run_softmax(n, (softmax_chunk){.log = op == &log_softmax_op, .x = tsr_data(x), .out = y}, saved, compute);
     return tsr_end(n);
 }
 

@@ -30,11 +30,6 @@ typedef struct copy_job {
     const tsr_real *from;
 } copy_job;
 
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* Drops axes of length 1 and joins neighbours that are one run in both blocks. */
 static tsr_strided simplified(const tsr_strided *box)
 {
@@ -65,7 +60,7 @@ static void remove_axis(tsr_strided *s, int axis)
     }
 }
 
-static copy_job plan(const tsr_strided *box)
+static copy_job plan_copy(const tsr_strided *box)
 {
     copy_job job = {.outer = simplified(box), .rows = 1, .columns = 1};
     tsr_strided *s = &job.outer;
@@ -86,7 +81,7 @@ static copy_job plan(const tsr_strided *box)
         remove_axis(s, axis);
     }
     job.turned = job.from_row == 1 && job.to_column == 1 && job.from_column != 1 && job.columns > 1;
-    job.column_step = job.turned ? 16 * TILE : least(job.columns, PATCH);
+    job.column_step = job.turned ? 16 * TILE : tsr_smaller(job.columns, PATCH);
     job.row_step = job.turned ? TILE : PATCH / job.column_step;
     job.row_patches = (job.rows - 1) / job.row_step + 1;
     job.patches = job.row_patches * ((job.columns - 1) / job.column_step + 1);
@@ -119,12 +114,12 @@ static void turn_tile(const copy_job *job, const tsr_real *from, int64_t rows, i
 static void copy_patch(const copy_job *job, int64_t patch, tsr_real *to, const tsr_real *from)
 {
     const int64_t row = patch % job->row_patches * job->row_step,
-                  row_end = least(row + job->row_step, job->rows);
+                  row_end = tsr_smaller(row + job->row_step, job->rows);
     const int64_t column = patch / job->row_patches * job->column_step;
-    const int64_t column_end = least(column + job->column_step, job->columns);
+    const int64_t column_end = tsr_smaller(column + job->column_step, job->columns);
     const int64_t step = job->turned ? TILE : job->column_step;
     for (int64_t tile = column; tile < column_end; tile += step) {
-        const int64_t count = least(step, column_end - tile);
+        const int64_t count = tsr_smaller(step, column_end - tile);
         tsr_real *to_tile = to + row * job->to_row + tile * job->to_column;
         const tsr_real *from_tile = from + row * job->from_row + tile * job->from_column;
         if (job->turned) turn_tile(job, from_tile, row_end - row, count, to_tile);
@@ -167,12 +162,12 @@ void tsr_copy_strided(tsr_context *ctx, const tsr_strided *box, tsr_real *to, co
 {
     for (int i = 0; i < box->rank; i++)
         if (box->dims[i] == 0) return;
-    copy_job job = plan(box);
+    copy_job job = plan_copy(box);
     job.to = to;
     job.from = from;
     int64_t units = job.patches;
     for (int i = 0; i < job.outer.rank; i++) units *= job.outer.dims[i];
-    const int64_t values = least(job.row_step, job.rows) * least(job.column_step, job.columns);
+    const int64_t values = tsr_smaller(job.row_step, job.rows) * tsr_smaller(job.column_step, job.columns);
     tsr_parallel(ctx, units, tsr_grain((double)values), copy_body, &job);
 }
 

@@ -33,11 +33,6 @@ static void widen(tsr_field *f, int axis, const tsr_window *w)
     f->stride[axis] *= w->stride;
 }
 
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* Both together, for what has several inputs. */
 static void unite(tsr_field *f, const tsr_field *g, int axes)
 {
@@ -45,9 +40,9 @@ static void unite(tsr_field *f, const tsr_field *g, int axes)
     for (int i = 0; i < axes && !f->whole; i++) {
         const int64_t end = f->start[i] + f->size[i], other = g->start[i] + g->size[i];
         if (f->stride[i] != g->stride[i]) f->whole = true;
-        f->start[i] = least(f->start[i], g->start[i]);
+        f->start[i] = tsr_smaller(f->start[i], g->start[i]);
         f->size[i] = (end > other ? end : other) - f->start[i];
-        f->begin[i] = least(f->begin[i], g->begin[i]);
+        f->begin[i] = tsr_smaller(f->begin[i], g->begin[i]);
         f->end[i] = f->end[i] > g->end[i] ? f->end[i] : g->end[i];
     }
 }
@@ -88,7 +83,7 @@ static void pass_on(const trace *t, tsr_field *f, const tsr_node *n, int axes)
         if (f->whole) return;
         const int64_t last = f->start[i] + (n->output->shape.dims[i + 1] - 1) * f->stride[i];
         f->begin[i] = f->begin[i] > f->start[i] ? f->begin[i] : f->start[i];
-        f->end[i] = least(f->end[i], last + f->size[i]);
+        f->end[i] = tsr_smaller(f->end[i], last + f->size[i]);
     }
 }
 

@@ -9,30 +9,30 @@
 
 /* ---- all distances ----------------------------------------------------------------------------------------------- */
 
-enum { BLOCK = 32 };
+enum { MINING_BLOCK = 32 };
 
-typedef struct distances_job {
+typedef struct mining_distances_job {
     const tsr_real *x;
     int64_t rows, width, blocks;
     tsr_real *out; /* [rows][rows] */
-} distances_job;
+} mining_distances_job;
 
 /* Of all rows of a block to all of another, which is turned so that its rows lie side by side; then mirrored. */
-static TSR_INLINE void block_of_distances(const distances_job *job, int64_t block_i, int64_t block_j)
+static TSR_INLINE void block_of_distances(const mining_distances_job *job, int64_t block_i, int64_t block_j)
 {
-    const int64_t n = job->rows, width = job->width, i_begin = block_i * BLOCK, j_begin = block_j * BLOCK;
-    const int64_t i_count = n - i_begin < BLOCK ? n - i_begin : BLOCK;
-    const int64_t j_count = n - j_begin < BLOCK ? n - j_begin : BLOCK;
-    tsr_real sums[BLOCK][BLOCK] = {{0}}, turned[TSR_DEPTH_BLOCK][BLOCK];
+    const int64_t n = job->rows, width = job->width, i_begin = block_i * MINING_BLOCK, j_begin = block_j * MINING_BLOCK;
+    const int64_t i_count = n - i_begin < MINING_BLOCK ? n - i_begin : MINING_BLOCK;
+    const int64_t j_count = n - j_begin < MINING_BLOCK ? n - j_begin : MINING_BLOCK;
+    tsr_real sums[MINING_BLOCK][MINING_BLOCK] = {{0}}, turned[TSR_DEPTH_BLOCK][MINING_BLOCK];
     for (int64_t first = 0; first < width; first += TSR_DEPTH_BLOCK) {
         const int64_t depth = width - first < TSR_DEPTH_BLOCK ? width - first : TSR_DEPTH_BLOCK;
-        const tsr_real *rows[BLOCK] = {NULL};
+        const tsr_real *rows[MINING_BLOCK] = {NULL};
         for (int64_t j = 0; j < j_count; j++) rows[j] = job->x + (j_begin + j) * width + first;
-        tsr_pack_rows(rows, BLOCK, depth, turned[0]);
+        tsr_pack_rows(rows, MINING_BLOCK, depth, turned[0]);
         for (int64_t i = 0; i < i_count; i++) {
             const tsr_real *x = job->x + (i_begin + i) * width + first;
             for (int64_t k = 0; k < depth; k++)
-                for (int j = 0; j < BLOCK; j++) {
+                for (int j = 0; j < MINING_BLOCK; j++) {
                     const tsr_real d = x[k] - turned[k][j];
                     sums[i][j] += d * d;
                 }
@@ -44,9 +44,9 @@ static TSR_INLINE void block_of_distances(const distances_job *job, int64_t bloc
 }
 
 /* Rows of blocks of the upper triangle in pairs, a long and a short one, so that every item is the same work. */
-static TSR_LOOP(distances_body)
+static TSR_LOOP(mining_distances_body)
 {
-    const distances_job *job = user;
+    const mining_distances_job *job = user;
     for (int64_t item = begin; item < end; item++) {
         const int64_t other = job->blocks - 1 - item;
         for (int64_t j = item; j < job->blocks; j++) block_of_distances(job, item, j);
@@ -56,10 +56,10 @@ static TSR_LOOP(distances_body)
 
 static void find_distances(tsr_node *n, const tsr_real *x, int64_t rows, int64_t width, tsr_real *out)
 {
-    distances_job job = {.x = x, .rows = rows, .width = width, .blocks = (rows + BLOCK - 1) / BLOCK, .out = out};
-    const double cost = 3 * (double)width * BLOCK * BLOCK * (double)(job.blocks + 1);
+    mining_distances_job job = {.x = x, .rows = rows, .width = width, .blocks = (rows + MINING_BLOCK - 1) / MINING_BLOCK, .out = out};
+    const double cost = 3 * (double)width * MINING_BLOCK * MINING_BLOCK * (double)(job.blocks + 1);
     tsr_context *ctx = tsr_node_context(n);
-    tsr_parallel(ctx, (job.blocks + 1) / 2, tsr_grain(cost), distances_body[ctx->kernels->level], &job);
+    tsr_parallel(ctx, (job.blocks + 1) / 2, tsr_grain(cost), mining_distances_body[ctx->kernels->level], &job);
     tsr_count_work(n, (double)rows * (double)rows * (double)width / 2);
 }
 
@@ -254,7 +254,7 @@ static TSR_LOOP(mining_body)
     }
 }
 
-static anchor_sums add_up(const anchor_sums *sums, int64_t anchors)
+static anchor_sums total_of(const anchor_sums *sums, int64_t anchors)
 {
     anchor_sums all = {0};
     for (int64_t i = 0; i < anchors; i++) {
@@ -305,24 +305,24 @@ static double settle(const tsr_triplet_options *options, const anchor_sums *all,
 
 /* ---- mined triplets ---------------------------------------------------------------------------------------------- */
 
-enum { COLUMNS = 64 };
+enum { PULLED_COLUMNS = 64 };
 
-typedef struct pull_job {
+typedef struct pull_embeddings_job {
     const tsr_real *x, *weights;
     int64_t rows, width;
     double factor;
     tsr_real *out;
-} pull_job;
+} pull_embeddings_job;
 
 /* The gradient of row i is twice the sum over j of (W_ij + W_ji) (x_i - x_j). */
-static TSR_LOOP(pull_body)
+static TSR_LOOP(pull_embeddings_body)
 {
-    const pull_job *job = user;
+    const pull_embeddings_job *job = user;
     for (int64_t i = begin; i < end; i++)
-        for (int64_t first = 0; first < job->width; first += COLUMNS) {
-            const int64_t columns = job->width - first < COLUMNS ? job->width - first : COLUMNS;
+        for (int64_t first = 0; first < job->width; first += PULLED_COLUMNS) {
+            const int64_t columns = job->width - first < PULLED_COLUMNS ? job->width - first : PULLED_COLUMNS;
             const tsr_real *x = job->x + i * job->width + first;
-            double sums[COLUMNS] = {0};
+            double sums[PULLED_COLUMNS] = {0};
             for (int64_t j = 0; j < job->rows; j++) {
                 const double weight = (double)job->weights[i * job->rows + j];
                 const tsr_real *other = job->x + j * job->width + first;
@@ -339,18 +339,18 @@ static void triplet_backward(tsr_node *n)
     const triplet_saved *saved = tsr_saved(n);
     const tsr_tensor *x = tsr_input(n, 0);
     const int64_t rows = tsr_dim(x, 0), width = tsr_dim(x, 1);
-    pull_job job = {.x = tsr_data(x), .weights = saved->weights, .rows = rows, .width = width,
+    pull_embeddings_job job = {.x = tsr_data(x), .weights = saved->weights, .rows = rows, .width = width,
                     .factor = 2 * saved->share * tsr_item(tsr_cotangent(n)), .out = tsr_gradient(n, 0)};
     tsr_context *ctx = tsr_node_context(n);
-    if (job.out) tsr_parallel(ctx, rows, tsr_grain((double)rows * (double)width), pull_body[ctx->kernels->level], &job);
+    if (job.out) tsr_parallel(ctx, rows, tsr_grain((double)rows * (double)width), pull_embeddings_body[ctx->kernels->level], &job);
 }
 
 static void add_transpose(tsr_real *w, int64_t rows)
 {
-    for (int64_t first = 0; first < rows; first += BLOCK) /* in blocks, for the cache's sake */
-        for (int64_t second = 0; second <= first; second += BLOCK)
-            for (int64_t i = first; i < rows && i < first + BLOCK; i++)
-                for (int64_t j = second; j < i && j < second + BLOCK; j++)
+    for (int64_t first = 0; first < rows; first += MINING_BLOCK) /* in blocks, for the cache's sake */
+        for (int64_t second = 0; second <= first; second += MINING_BLOCK)
+            for (int64_t i = first; i < rows && i < first + MINING_BLOCK; i++)
+                for (int64_t j = second; j < i && j < second + MINING_BLOCK; j++)
                     w[i * rows + j] = w[j * rows + i] = w[i * rows + j] + w[j * rows + i];
 }
 
@@ -398,7 +398,7 @@ tsr_tensor *tsr_triplet_loss(tsr_tensor *embeddings, tsr_tensor *labels, const t
     find_distances(n, tsr_data(embeddings), rows, shape.dims[1], distances);
     job.distances = distances;
     tsr_parallel(ctx, rows, tsr_grain(4 * (double)rows), mining_body[ctx->kernels->level], &job);
-    const anchor_sums all = add_up(job.sums, rows);
+    const anchor_sums all = total_of(job.sums, rows);
     saved->share = settle(options, &all, y);
     saved->weights = job.weights;
     if (job.weights) add_transpose(job.weights, rows);

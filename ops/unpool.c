@@ -11,7 +11,7 @@ typedef struct unpool_job {
     unsigned char *taken; /* backward: places of y whose gradient has found its owner */
 } unpool_job;
 
-static unpool_job job_of(tsr_shape x, tsr_shape y, const tsr_real *indices)
+static unpool_job unpool_of(tsr_shape x, tsr_shape y, const tsr_real *indices)
 {
     unpool_job job = {.from = 1, .to = 1, .channels = x.dims[x.rank - 1], .indices = indices};
     for (int i = 1; i < x.rank - 1; i++) {
@@ -22,7 +22,7 @@ static unpool_job job_of(tsr_shape x, tsr_shape y, const tsr_real *indices)
 }
 
 /* Later values come first here, for it is the last one that stays in a place. */
-static void gather_body(void *user, int64_t begin, int64_t end)
+static void unpool_gather_body(void *user, int64_t begin, int64_t end)
 {
     const unpool_job *job = user;
     for (int64_t image = begin; image < end; image++) {
@@ -41,18 +41,18 @@ static void gather_body(void *user, int64_t begin, int64_t end)
 static void max_unpool_backward(tsr_node *n)
 {
     const tsr_shape x = tsr_shape_of(tsr_input(n, 0)), y = tsr_shape_of(tsr_result(n));
-    unpool_job job = job_of(x, y, tsr_data(tsr_input(n, 1)));
+    unpool_job job = unpool_of(x, y, tsr_data(tsr_input(n, 1)));
     job.x = tsr_data(tsr_cotangent(n));
     job.y = tsr_gradient(n, 0);
     job.taken = tsr_scratch(n, (size_t)tsr_size(tsr_result(n)));
     if (job.y && job.taken)
-        tsr_parallel(tsr_node_context(n), x.dims[0], tsr_grain((double)(job.to * job.channels)), gather_body,
+        tsr_parallel(tsr_node_context(n), x.dims[0], tsr_grain((double)(job.to * job.channels)), unpool_gather_body,
                      &job);
 }
 
 static const tsr_op max_unpool_op = {.name = "max_unpool", .backward = max_unpool_backward};
 
-static void scatter_body(void *user, int64_t begin, int64_t end)
+static void unpool_scatter_body(void *user, int64_t begin, int64_t end)
 {
     const unpool_job *job = user;
     const int64_t whole = job->to * job->channels;
@@ -88,11 +88,11 @@ tsr_tensor *tsr_max_unpool(tsr_tensor *x, tsr_tensor *indices, const int64_t *si
     }
     tsr_tensor *error = tsr_check_indices(n, indices, places);
     if (error) return error;
-    unpool_job job = job_of(tsr_shape_of(x), shape, tsr_data(indices));
+    unpool_job job = unpool_of(tsr_shape_of(x), shape, tsr_data(indices));
     job.x = tsr_data(x);
     job.y = tsr_output(n, shape);
     if (job.y)
         tsr_parallel(tsr_node_context(n), shape.dims[0], tsr_grain((double)(job.to * job.channels)),
-                     scatter_body, &job);
+                     unpool_scatter_body, &job);
     return tsr_end(n);
 }

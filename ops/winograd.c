@@ -29,9 +29,6 @@ enum {
     BLOCK_VALUES = 1 << 20    /* of a chunk of tiles of both: 4.2 MB in float */
 };
 
-static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
-static int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 static int64_t cuts(int64_t n, int64_t most) { return (n - 1) / most + 1; }                      /* how many */
 static int64_t even_cut(int64_t n, int64_t most) { return (n - 1) / cuts(n, most) + 1; }         /* how long */
 static int64_t odd_lines(int64_t n) { return ((n + LINE - 1) / LINE | 1) * LINE; }
@@ -80,7 +77,7 @@ typedef struct spread_job {
 } spread_job;
 
 /* Tiles first + begin .. first + end of a picture, transformed, to rows begin .. end. */
-static void spread_body(void *user, int64_t begin, int64_t end)
+static void spread_tiles_body(void *user, int64_t begin, int64_t end)
 {
     const spread_job *job = user;
     for (int64_t i = begin; i < end; i++) {
@@ -133,11 +130,11 @@ static void transform_weights(const conv_job *job, int64_t panel, int64_t block,
     const int tile = kernels->tile_columns;
     tsr_real *packed = own_memory(job).packed;
     const tsr_real *from[9];
-    const int64_t begin = block * job->depth, end = smaller(begin + job->depth, job->from.channels);
+    const int64_t begin = block * job->depth, end = tsr_smaller(begin + job->depth, job->from.channels);
     tsr_block_of part = {.row = panel * tile, .tile = tile};
-    part.rows = smaller(tile, job->to.channels - part.row);
+    part.rows = tsr_smaller(tile, job->to.channels - part.row);
     for (part.k = begin; part.k < end; part.k += PACKED) {
-        part.depth = smaller(PACKED, end - part.k);
+        part.depth = tsr_smaller(PACKED, end - part.k);
         for (int i = 0; i < 9; i++) {
             tsr_pack(&job->taps[i], &part, packed + i * odd_lines(PACKED * tile));
             from[i] = packed + i * odd_lines(PACKED * tile);
@@ -154,18 +151,18 @@ static void share_weights_body(void *user, int64_t begin, int64_t end)
 }
 
 /* One block of input channels of `count` tiles of `image` against a panel of weights, at all frequencies. */
-static void multiply_block(const conv_job *job, const tsr_real *image, const tsr_real *weight, int64_t block,
+static void multiply_tiles(const conv_job *job, const tsr_real *image, const tsr_real *weight, int64_t block,
                            int64_t count, tsr_real *products)
 {
     const tsr_kernels *kernels = job->ctx->kernels;
     const int64_t begin = block * job->depth;
-    tsr_tile tile = {.depth = smaller(job->depth, job->from.channels - begin), .a_row = job->image.row, .a_step = 1,
+    tsr_tile tile = {.depth = tsr_smaller(job->depth, job->from.channels - begin), .a_row = job->image.row, .a_step = 1,
                      .b_step = kernels->tile_columns, .columns = kernels->tile_columns, .stride = job->group, .accumulate = block > 0,
                      .ahead = weight};
     for (int f = 0; f < 36; f++) {
         tile.b = weight + f * job->weight_plane;
         for (int64_t i = 0; i < count; i += kernels->tile_rows) {
-            tile.rows = (int)smaller(kernels->tile_rows, count - i);
+            tile.rows = (int)tsr_smaller(kernels->tile_rows, count - i);
             tile.a = image + f * job->image.plane + i * job->image.row + begin;
             tile.c = products + f * job->product_plane + i * tile.stride;
             kernels->tile(&tile);
@@ -178,14 +175,14 @@ static void make_group(const conv_job *job, const tsr_real *image, int64_t colum
 {
     const tsr_kernels *kernels = job->ctx->kernels;
     const private_memory own = own_memory(job);
-    const int64_t columns = smaller(job->group, job->to.channels - column);
+    const int64_t columns = tsr_smaller(job->group, job->to.channels - column);
     for (int64_t j = 0; j < columns; j += kernels->tile_columns)
         for (int64_t block = 0; block < job->blocks; block++) {
             const int64_t panel = (column + j) / kernels->tile_columns;
             const tsr_real *weight = own.rest;
             if (job->shares_weights) weight = job->shared + (panel * job->blocks + block) * 36 * job->weight_plane;
             else transform_weights(job, panel, block, own.rest);
-            multiply_block(job, image, weight, block, count, own.products + j);
+            multiply_tiles(job, image, weight, block, count, own.products + j);
         }
     tsr_real bias[GROUP] = {0}; /* read in whole vectors */
     if (job->bias) memcpy(bias, job->bias + column, (size_t)columns * sizeof *bias);
@@ -207,8 +204,8 @@ static void chunks_body(void *user, int64_t begin, int64_t end)
     image.to = own_memory(job).rest;
     for (int64_t chunk = begin; chunk < end; chunk++) {
         image.first = chunk * job->chunk;
-        const int64_t count = smaller(job->chunk, job->tiles.count - image.first);
-        spread_body(&image, 0, count);
+        const int64_t count = tsr_smaller(job->chunk, job->tiles.count - image.first);
+        spread_tiles_body(&image, 0, count);
         for (int64_t column = 0; column < job->to.channels; column += job->group)
             make_group(job, image.to, column, image.first, count);
     }
@@ -217,11 +214,11 @@ static void chunks_body(void *user, int64_t begin, int64_t end)
 static void panels_body(void *user, int64_t begin, int64_t end)
 {
     const conv_job *job = user;
-    const int64_t first = job->image.first, count = smaller(job->chunk, job->tiles.count - first);
+    const int64_t first = job->image.first, count = tsr_smaller(job->chunk, job->tiles.count - first);
     for (int64_t panel = begin; panel < end; panel++) make_group(job, job->shared, panel * job->group, first, count);
 }
 
-static void run(conv_job *job)
+static void run_winograd(conv_job *job)
 {
     if (job->shares_weights) {
         tsr_parallel(job->ctx, job->panels * job->blocks, 1, share_weights_body, job);
@@ -231,8 +228,8 @@ static void run(conv_job *job)
     job->image.to = job->shared;
     for (int64_t first = 0; first < job->tiles.count; first += job->chunk) {
         job->image.first = first;
-        tsr_parallel(job->ctx, smaller(job->chunk, job->tiles.count - first), spread_grain(job->from.channels),
-                     spread_body, &job->image);
+        tsr_parallel(job->ctx, tsr_smaller(job->chunk, job->tiles.count - first), spread_grain(job->from.channels),
+                     spread_tiles_body, &job->image);
         tsr_parallel(job->ctx, job->panels, 1, panels_body, job);
     }
 }
@@ -252,8 +249,8 @@ static void convolve(tsr_node *n, conv_job *job, int64_t batch, const tsr_conv_o
     job->shares_weights =
         in * out <= SHARED_WEIGHTS && in <= SHARED_DEPTH && job->tiles.count >= MANY_CHUNKS * FEW_TILES;
     job->group = job->shares_weights ? GROUP : kernels->tile_columns;
-    const int64_t most = job->shares_weights ? FEW_TILES : smaller(SHARED_TILES, SHARED_IMAGE / (36 * row));
-    job->chunk = round_up(even_cut(job->tiles.count, larger(most, 1)), kernels->tile_rows);
+    const int64_t most = job->shares_weights ? FEW_TILES : tsr_smaller(SHARED_TILES, SHARED_IMAGE / (36 * row));
+    job->chunk = tsr_round_up(even_cut(job->tiles.count, tsr_larger(most, 1)), kernels->tile_rows);
     job->weight_plane = odd_lines(job->depth * kernels->tile_columns);
     job->product_plane = odd_lines(job->chunk * job->group);
     job->packed_values = 9 * odd_lines(PACKED * kernels->tile_columns);
@@ -272,7 +269,7 @@ static void convolve(tsr_node *n, conv_job *job, int64_t batch, const tsr_conv_o
     memset(job->image.zeros, 0, (size_t)row * sizeof(tsr_real));
     job->shared = job->image.zeros + row;
     job->private = job->shared + shared;
-    run(job);
+    run_winograd(job);
     if (o->activation > TSR_RELU)
         tsr_activate(job->ctx, o->activation, o->out, batch * job->to.height * job->to.width * out);
 }
@@ -313,7 +310,7 @@ void tsr_winograd_image(tsr_node *n, const tsr_conv_geometry *c, const tsr_conv_
 
 /* ---- weight -------------------------------------------------------------------------------------------- */
 
-typedef struct weight_job {
+typedef struct winograd_weight_job {
     const tsr_kernels *kernels;
     spread_job image, result;           /* a chunk of them, transformed: 36 planes of [tile][channel] */
     int64_t count;                      /* tiles of the chunk */
@@ -323,28 +320,28 @@ typedef struct weight_job {
     bool accumulate;
     tsr_real *out;
     int64_t in_channels, out_channels;
-} weight_job;
+} winograd_weight_job;
 
 static void spread_both_body(void *user, int64_t begin, int64_t end)
 {
-    weight_job *job = user;
-    spread_body(&job->image, begin, end);
-    spread_body(&job->result, begin, end);
+    winograd_weight_job *job = user;
+    spread_tiles_body(&job->image, begin, end);
+    spread_tiles_body(&job->result, begin, end);
 }
 
-static void sums_body(void *user, int64_t begin, int64_t end)
+static void weight_sums_body(void *user, int64_t begin, int64_t end)
 {
-    const weight_job *job = user;
+    const winograd_weight_job *job = user;
     const spread_job *a = &job->image, *b = &job->result;
     const int64_t groups = cuts(a->channels, job->group);
     tsr_tile tile = {.depth = job->count, .a_row = 1, .a_step = a->row, .b_step = b->row, .ahead = a->to,
                      .columns = job->kernels->tile_columns, .stride = job->row, .accumulate = job->accumulate};
     for (int64_t index = begin; index < end; index++) {
         const int64_t f = index / groups, first = index % groups * job->group;
-        const int64_t last = smaller(a->channels, first + job->group);
+        const int64_t last = tsr_smaller(a->channels, first + job->group);
         for (int64_t j = 0; j < b->channels; j += job->kernels->tile_columns)
             for (int64_t i = first; i < last; i += job->kernels->tile_rows) {
-                tile.rows = (int)smaller(job->kernels->tile_rows, last - i);
+                tile.rows = (int)tsr_smaller(job->kernels->tile_rows, last - i);
                 tile.a = a->to + f * a->plane + i;
                 tile.b = b->to + f * b->plane + j;
                 tile.c = job->sums + f * job->plane + i * job->row + j;
@@ -356,7 +353,7 @@ static void sums_body(void *user, int64_t begin, int64_t end)
 /* Input channels begin .. end of the block: back from the frequencies. */
 static void weights_body(void *user, int64_t begin, int64_t end)
 {
-    const weight_job *job = user;
+    const winograd_weight_job *job = user;
     for (int64_t i = begin; i < end; i++) {
         tsr_real *to[9];
         for (int k = 0; k < 9; k++)
@@ -368,16 +365,16 @@ static void weights_body(void *user, int64_t begin, int64_t end)
 }
 
 /* A block of channels of image and result. */
-static void make_block(tsr_context *ctx, weight_job *job, int64_t chunk)
+static void make_block(tsr_context *ctx, winograd_weight_job *job, int64_t chunk)
 {
     const int64_t tiles = job->image.tiles->count, groups = cuts(job->image.channels, job->group);
     for (int64_t first = 0; first < tiles; first += chunk) {
-        job->count = smaller(chunk, tiles - first);
+        job->count = tsr_smaller(chunk, tiles - first);
         job->accumulate = first > 0;
         job->image.first = job->result.first = first;
         tsr_parallel(ctx, job->count, spread_grain(job->image.channels + job->result.channels), spread_both_body, job);
         tsr_parallel(ctx, 36 * groups, tsr_grain((double)(job->count * job->group * job->result.channels)),
-                     sums_body, job);
+                     weight_sums_body, job);
     }
     tsr_parallel(ctx, job->image.channels, tsr_grain(50.0 * (double)job->result.channels), weights_body, job);
 }
@@ -390,20 +387,20 @@ void tsr_winograd_weight(tsr_node *n, const tsr_conv_geometry *c, const tsr_conv
     image.first_x = -c->axes[2].before;
     const tiling tiles = tiling_of(&result, c->batch);
     const int64_t in = even_cut(c->in_channels, BLOCK_CHANNELS), out = even_cut(c->out_channels, BLOCK_CHANNELS);
-    weight_job job = {.kernels = kernels, .group = 8 * kernels->tile_rows, .out = o->out,
+    winograd_weight_job job = {.kernels = kernels, .group = 8 * kernels->tile_rows, .out = o->out,
                       .in_channels = c->in_channels, .out_channels = c->out_channels};
     job.image = (spread_job){.tiles = &tiles, .from = &image, .forth = kernels->winograd_image, .span = 6,
                              .row = odd_lines(in)};
     job.result = (spread_job){.tiles = &tiles, .from = &result, .forth = kernels->winograd_cotangent, .span = 4,
-                              .row = odd_lines(round_up(out, kernels->tile_columns))};
-    const int64_t most = larger(1, BLOCK_VALUES / (36 * (job.image.row + job.result.row)));
-    const int64_t chunk = even_cut(tiles.count, smaller(most, TSR_DEPTH_BLOCK));
+                              .row = odd_lines(tsr_round_up(out, kernels->tile_columns))};
+    const int64_t most = tsr_larger(1, BLOCK_VALUES / (36 * (job.image.row + job.result.row)));
+    const int64_t chunk = even_cut(tiles.count, tsr_smaller(most, TSR_DEPTH_BLOCK));
     job.image.plane = odd_lines(chunk * job.image.row);
     job.result.plane = odd_lines(chunk * job.result.row);
     job.row = job.result.row;
     job.plane = odd_lines(in * job.row);
 
-    const int64_t zeros = odd_lines(larger(in, out)), values = zeros + 36 * (job.image.plane + job.result.plane + job.plane);
+    const int64_t zeros = odd_lines(tsr_larger(in, out)), values = zeros + 36 * (job.image.plane + job.result.plane + job.plane);
     job.image.zeros = job.result.zeros = tsr_scratch(n, (size_t)values * sizeof(tsr_real));
     if (!job.image.zeros) return;
     job.result.to = job.image.zeros + zeros;
@@ -412,8 +409,8 @@ void tsr_winograd_weight(tsr_node *n, const tsr_conv_geometry *c, const tsr_conv
     memset(job.image.zeros, 0, (size_t)(zeros + 36 * job.result.plane) * sizeof(tsr_real)); /* ends of rows stay 0 */
     for (job.image.channel = 0; job.image.channel < c->in_channels; job.image.channel += in)
         for (job.result.channel = 0; job.result.channel < c->out_channels; job.result.channel += out) {
-            job.image.channels = smaller(in, c->in_channels - job.image.channel);
-            job.result.channels = smaller(out, c->out_channels - job.result.channel);
+            job.image.channels = tsr_smaller(in, c->in_channels - job.image.channel);
+            job.result.channels = tsr_smaller(out, c->out_channels - job.result.channel);
             make_block(tsr_node_context(n), &job, chunk);
         }
 }
@@ -435,7 +432,7 @@ bool tsr_winograd_fits(tsr_node *n, const tsr_conv_geometry *c)
 {
     if (tsr_precision_of(tsr_node_context(n)) == TSR_HIGHEST || !tsr_winograd_can(c)) return false;
     const tsr_parts *split = tsr_node_context(n)->kernels->parts;
-    if (split && split->count == 1 && smaller(c->in_channels, c->out_channels) >= 128) return false;
+    if (split && split->count == 1 && tsr_smaller(c->in_channels, c->out_channels) >= 128) return false;
     const picture result = result_of(c, NULL);
     const double tiles = (double)tiling_of(&result, c->batch).count;
     const double pixels = (double)(c->batch * result.height * result.width);

@@ -188,11 +188,9 @@ static void add_scaled(const tsr_optimizer *opt, tsr_real *to, double factor, co
     for (int64_t i = 0; i < opt->lbfgs->size; i++) to[i] += (tsr_real)(factor * (double)from[i]);
 }
 
-static double largest(const tsr_optimizer *opt, const tsr_real *a)
+static double largest_magnitude(const tsr_optimizer *opt, const tsr_real *a)
 {
-    double most = 0;
-    for (int64_t i = 0; i < opt->lbfgs->size; i++) most = fmax(most, fabs((double)a[i]));
-    return most;
+    return tsr_largest_magnitude(a, opt->lbfgs->size, 1);
 }
 
 static double absolute_sum(const tsr_optimizer *opt, const tsr_real *a)
@@ -253,7 +251,7 @@ static point look(search *s, double t)
 }
 
 /* Moves the gradient of a point just looked at to the work vector `to`, which is free. */
-static point settle(search *s, point p, int to)
+static point settle_at(search *s, point p, int to)
 {
     swap_vectors(s->opt, work_index(s->opt, p.gradient), work_index(s->opt, to));
     p.gradient = to;
@@ -278,16 +276,16 @@ static bool bracket_minimum(search *s, double t, point bracket[2])
     for (int i = 0; i < MOST_SEARCH && !s->opt->ctx->failed; i++) {
         if (too_high(s, now) || (i > 1 && now.f >= last.f) || now.slope >= 0) {
             if (!too_high(s, now) && !(i > 1 && now.f >= last.f) && flat_enough(s, now)) break;
-            bracket[0] = last.gradient == GRADIENT ? last : settle(s, last, BRACKET0);
-            bracket[1] = settle(s, now, BRACKET1);
+            bracket[0] = last.gradient == GRADIENT ? last : settle_at(s, last, BRACKET0);
+            bracket[1] = settle_at(s, now, BRACKET1);
             return false;
         }
         if (flat_enough(s, now)) break;
         const double next = cubic_minimum(last, now, now.t + 0.01 * (now.t - last.t), 10 * now.t);
-        last = settle(s, now, LAST_GRADIENT);
+        last = settle_at(s, now, LAST_GRADIENT);
         now = look(s, next);
     }
-    bracket[0] = bracket[1] = settle(s, now, BRACKET0);
+    bracket[0] = bracket[1] = settle_at(s, now, BRACKET0);
     return true;
 }
 
@@ -311,7 +309,7 @@ static double guarded(double t, const point bracket[2], bool *was_near)
 /* Algorithm 3.6: narrows the bracket; the good point ends in bracket[*low]. */
 static void zoom(search *s, point bracket[2], int *low)
 {
-    const double length = largest(s->opt, vector(s->opt, DIRECTION));
+    const double length = largest_magnitude(s->opt, vector(s->opt, DIRECTION));
     bool was_near = false;
     *low = bracket[0].f <= bracket[1].f ? 0 : 1;
     while (s->evaluations <= MOST_SEARCH && !s->opt->ctx->failed) {
@@ -323,7 +321,7 @@ static void zoom(search *s, point bracket[2], int *low)
         const int high = 1 - *low;
         /* The end that leaves gives its vector to the new one. */
         if (too_high(s, now) || now.f >= bracket[*low].f) {
-            bracket[high] = settle(s, now, bracket[high].gradient);
+            bracket[high] = settle_at(s, now, bracket[high].gradient);
             *low = bracket[0].f <= bracket[1].f ? 0 : 1;
             continue;
         }
@@ -333,7 +331,7 @@ static void zoom(search *s, point bracket[2], int *low)
             room = bracket[high].gradient;
             bracket[high] = bracket[*low];
         }
-        bracket[*low] = settle(s, now, room);
+        bracket[*low] = settle_at(s, now, room);
         if (done) return;
     }
 }
@@ -348,7 +346,7 @@ static double line_search(tsr_optimizer *opt, evaluation *e, double f, double sl
     if (!bracket_minimum(&s, *t, bracket)) zoom(&s, bracket, &low);
     if (opt->ctx->failed) return NAN;
     *t = bracket[low].t;
-    if (bracket[low].gradient != GRADIENT) settle(&s, bracket[low], GRADIENT);
+    if (bracket[low].gradient != GRADIENT) settle_at(&s, bracket[low], GRADIENT);
     move_to(opt, *t);
     return bracket[low].f;
 }
@@ -411,8 +409,8 @@ static void iterate(tsr_optimizer *opt, evaluation *e, double loss)
         copy_parameters(opt->m, work(opt, START));
         loss = line_search(opt, e, loss, slope, &l->step);
         if (opt->ctx->failed || e->count >= l->max_evaluations) return;
-        if (largest(opt, work(opt, GRADIENT)) <= l->tolerance_gradient) return;
-        if (largest(opt, vector(opt, DIRECTION)) * l->step <= l->tolerance_change) return;
+        if (largest_magnitude(opt, work(opt, GRADIENT)) <= l->tolerance_gradient) return;
+        if (largest_magnitude(opt, vector(opt, DIRECTION)) * l->step <= l->tolerance_change) return;
         if (fabs(loss - before) < l->tolerance_change) return;
     }
 }
@@ -441,7 +439,7 @@ double tsr_step_closure(tsr_optimizer *opt, tsr_closure closure, void *user)
     }
     copy_gradients(opt->m, work(opt, GRADIENT));
     tsr_zero_gradients(opt->m);
-    if (largest(opt, work(opt, GRADIENT)) > l->tolerance_gradient) iterate(opt, &e, loss);
+    if (largest_magnitude(opt, work(opt, GRADIENT)) > l->tolerance_gradient) iterate(opt, &e, loss);
     tsr_count_step(opt->ctx);
     return opt->ctx->failed ? NAN : loss;
 }

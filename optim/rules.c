@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-static TSR_INLINE tsr_real root(tsr_real x)
+static TSR_INLINE tsr_real square_root(tsr_real x)
 {
 #ifdef TSR_DOUBLE
     return sqrt(x);
@@ -46,7 +46,7 @@ static TSR_LOOP(adagrad_update)
     for (int64_t i = begin; i < end; i++) {
         const tsr_real g = job->g[i] + decay * p[i];
         sum[i] += g * g;
-        p[i] -= lr * g / (root(sum[i]) + eps);
+        p[i] -= lr * g / (square_root(sum[i]) + eps);
     }
 }
 
@@ -61,7 +61,7 @@ static TSR_LOOP(rmsprop_update)
     for (int64_t i = begin; i < end; i++) {
         const tsr_real g = job->g[i] + decay * p[i];
         mean_square[i] = alpha * mean_square[i] + rest * g * g;
-        velocity[i] = momentum * velocity[i] + g / (root(mean_square[i]) + eps);
+        velocity[i] = momentum * velocity[i] + g / (square_root(mean_square[i]) + eps);
         p[i] -= lr * velocity[i];
     }
 }
@@ -81,7 +81,7 @@ static TSR_INLINE void adam_loop(const tsr_update_job *job, int64_t begin, int64
         const tsr_real g = job->g[i] + decay * p[i];
         mean[i] = beta1 * mean[i] + rest1 * g;
         mean_square[i] = beta2 * mean_square[i] + rest2 * g * g;
-        p[i] = p[i] * shrink - step * mean[i] / (root(mean_square[i]) / scale + eps);
+        p[i] = p[i] * shrink - step * mean[i] / (square_root(mean_square[i]) / scale + eps);
     }
 }
 

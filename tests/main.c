@@ -1,4 +1,5 @@
-/* Runs the tests:  build/tests [--long] [--gradcheck] [--list] [--levels] [--results FILE] [PART OF A NAME] */
+/* Runs the tests:  build/tests [--long] [--gradcheck] [--list] [--levels] [--results FILE] [PART OF A NAME]
+ *                     [--without PART OF A NAME] ... */
 #include "core/kernels/kernels.h"
 #include "tests/registry.h"
 #include "tests/test.h"
@@ -6,7 +7,12 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef _WIN32
+#include <direct.h>
+#define mkdir(path, mode) _mkdir(path)
+#else
 #include <sys/stat.h>
+#endif
 
 static struct {
     const char *name;
@@ -121,6 +127,13 @@ static void run_entry(void *user)
     ((const test_entry *)user)->run();
 }
 
+static bool left_out(const char *name, int count, char **arguments)
+{
+    for (int i = 1; i + 1 < count; i++)
+        if (strcmp(arguments[i], "--without") == 0 && strstr(name, arguments[i + 1])) return true;
+    return false;
+}
+
 int main(int count, char **arguments)
 {
     const char *filter = "";
@@ -137,11 +150,12 @@ int main(int count, char **arguments)
         else if (strcmp(arguments[i], "--gradcheck") == 0) only_gradcheck = true;
         else if (strcmp(arguments[i], "--list") == 0) list = true;
         else if (strcmp(arguments[i], "--results") == 0 && i + 1 < count) state.results = fopen(arguments[++i], "a");
+        else if (strcmp(arguments[i], "--without") == 0) i++;
         else filter = arguments[i];
     }
     for (const test_entry *entry = test_entries; entry->name && !only_gradcheck; entry++) {
         if (!strstr(entry->name, filter) || (entry->is_long && !with_long) ||
-            (entry->of_programs && library))
+            (entry->of_programs && library) || left_out(entry->name, count, arguments))
             continue;
         if (list) printf("%s\n", entry->name);
         else test_run(entry->name, run_entry, (void *)(size_t)entry);

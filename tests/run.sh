@@ -41,8 +41,12 @@ run_script no_state_outside_of_contexts tests/faults/globals.sh "$build"
 run_script facenet_out_of_memory tests/faults/memory.sh "$build" "$build/test-tmp" $long
 run_script facenet_without_room_or_killed tests/faults/disk.sh "$build" "$build/test-tmp" $long
 run_script programs tests/programs.sh "$build" "$build/test-tmp"
+run_script amalgamation tests/ports/amalgamation.sh "$build" "$build/test-tmp" "$@"
 case " $* " in
-*" --long "*) run_script facenet_killed_and_resumed tests/resume.sh "$build/facenet" "$build/test-tmp" ;;
+*" --long "*)
+    run_script facenet_killed_and_resumed tests/resume.sh "$build/facenet" "$build/test-tmp"
+    run_script install tests/ports/install.sh "$build" "$build/test-tmp"
+    ;;
 esac
 awk '
     $1 == "start" { open = $2; seen[$2] = 1 }

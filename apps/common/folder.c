@@ -8,6 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#ifdef _WIN32
+#include <direct.h>
+#define mkdir(path, mode) _mkdir(path)
+#endif
 
 bool name_list_add(name_list *list, const char *name)
 {
@@ -83,8 +87,13 @@ bool is_plain_file(const char *path)
 
 bool is_same_folder(const char *a, const char *b)
 {
+#ifdef _WIN32 /* files have no numbers */
+    char one[_MAX_PATH], other[_MAX_PATH];
+    return _fullpath(one, a, sizeof one) && _fullpath(other, b, sizeof other) && _stricmp(one, other) == 0;
+#else
     struct stat one, other;
     return stat(a, &one) == 0 && stat(b, &other) == 0 && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+#endif
 }
 
 bool in_folder(char *room, size_t bytes, const char *folder, const char *name, app_error *error)

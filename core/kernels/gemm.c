@@ -26,7 +26,7 @@ enum {
     SPLIT_SIDE = TSR_PARTS_TILE               /* and least rows and columns for each part */
 };
 
-typedef struct plan {
+typedef struct gemm_plan {
     const tsr_parts *bf16;          /* into which packed values are split; or NULL: they are not */
     int tile_rows, tile_columns;
     void (*tile)(const tsr_tile *tile);
@@ -39,46 +39,43 @@ typedef struct plan {
     int64_t section, resident_cut;
     int64_t pieces;                 /* of the streaming factor */
     tsr_real *packed;               /* resident factor */
-} plan;
+} gemm_plan;
 
 /* One section of the depth against a range of resident rows, as the loop bodies see it. */
 typedef struct section_job {
-    const plan *plan;
+    const gemm_plan *plan;
     int64_t k, k_end;       /* of the section */
     int64_t begin, end;     /* resident rows */
     bool accumulate, last;  /* add to what is there; finish with bias and activation */
 } section_job;
 
-static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
-static int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
 /* ---- what follows from the sizes alone ----------------------------------------------------------------- */
 
-typedef struct cuts {
+typedef struct gemm_cuts {
     int64_t depth_block, section, resident; /* resident rows at once */
     int64_t parts;                          /* sections summed side by side; 1: none are */
-} cuts;
+} gemm_cuts;
 
-static cuts cuts_of(const tsr_kernels *kernels, const tsr_product *p)
+static gemm_cuts cuts_of(const tsr_kernels *kernels, const tsr_product *p)
 {
-    const int64_t few = smaller(p->rows, p->columns), many = larger(p->rows, p->columns);
-    cuts c = {.parts = 1, .resident = few};
+    const int64_t few = tsr_smaller(p->rows, p->columns), many = tsr_larger(p->rows, p->columns);
+    gemm_cuts c = {.parts = 1, .resident = few};
     if (p->depth <= 0) return c;
     const bool small = many <= PART_VALUES && few * many <= PART_VALUES;
     if (small && p->depth / 8 >= many)
         for (c.parts = PARTS; c.parts > 1 && p->depth / c.parts < PART_DEPTH;) c.parts /= 2;
     const int64_t sections = c.parts > 1 ? c.parts : (p->depth - 1) / SECTION_DEPTH + 1;
     const int64_t share = (p->depth - 1) / sections + 1, blocks = (share - 1) / TSR_DEPTH_BLOCK + 1;
-    c.depth_block = round_up((share - 1) / blocks + 1, kernels->parts ? TSR_PARTS_TILE : 1);
+    c.depth_block = tsr_round_up((share - 1) / blocks + 1, kernels->parts ? TSR_PARTS_TILE : 1);
     c.section = c.depth_block * blocks;
     if (c.parts > 1) c.parts = (p->depth - 1) / c.section + 1;
-    else c.resident = smaller(few, RESIDENT_VALUES / c.section);
+    else c.resident = tsr_smaller(few, RESIDENT_VALUES / c.section);
     return c;
 }
 
 /* Values of the packed resident factor; room for tiles that are not full, and for three parts, half a value each. */
-static int64_t packed_values(const tsr_kernels *kernels, const cuts *c)
+static int64_t packed_values(const tsr_kernels *kernels, const gemm_cuts *c)
 {
     const int64_t values = (c->resident + TSR_MAX_TILE) * (c->parts > 1 ? c->depth_block : c->section);
     return kernels->parts && kernels->parts->count > 2 ? values * kernels->parts->count / 2 : values;
@@ -87,24 +84,24 @@ static int64_t packed_values(const tsr_kernels *kernels, const cuts *c)
 size_t tsr_product_workspace(const tsr_kernels *kernels, const tsr_product *p)
 {
     if (tsr_product_is_small(p)) return 0;
-    const cuts c = cuts_of(kernels, p);
+    const gemm_cuts c = cuts_of(kernels, p);
     const int64_t partial = c.parts > 1 ? p->rows * p->columns : 0;
     return (size_t)(c.parts * (packed_values(kernels, &c) + partial) + 64) * sizeof(tsr_real);
 }
 
 /* Values that a row of a packed block of this depth takes. */
-static int64_t packed_depth(const plan *l, int64_t depth)
+static int64_t packed_depth(const gemm_plan *l, int64_t depth)
 {
-    return l->bf16 ? round_up(depth, TSR_PARTS_TILE) * l->bf16->count / 2 : depth;
+    return l->bf16 ? tsr_round_up(depth, TSR_PARTS_TILE) * l->bf16->count / 2 : depth;
 }
 
 /* The product as it is computed, and what is read where it lies. `parts`: it costs nothing to turn. */
-static plan start_plan(const tsr_kernels *kernels, const tsr_product *p, bool parts)
+static gemm_plan start_plan(const tsr_kernels *kernels, const tsr_product *p, bool parts)
 {
-    plan l = {.tile_rows = kernels->tile_rows, .tile_columns = kernels->tile_columns, .tile = kernels->tile, .p = *p,
+    gemm_plan l = {.tile_rows = kernels->tile_rows, .tile_columns = kernels->tile_columns, .tile = kernels->tile, .p = *p,
               .row_step = p->stride, .column_step = 1};
     if (kernels->parts && p->depth >= SPLIT_DEPTH &&
-        smaller(p->rows, p->columns) >= SPLIT_SIDE * kernels->parts->count) {
+        tsr_smaller(p->rows, p->columns) >= SPLIT_SIDE * kernels->parts->count) {
         l.bf16 = kernels->parts;
         l.tile_rows = l.tile_columns = TSR_PARTS_TILE;
         l.tile = l.bf16->tile;
@@ -130,29 +127,29 @@ static plan start_plan(const tsr_kernels *kernels, const tsr_product *p, bool pa
 }
 
 /* Tiles of the streaming factor. */
-static int64_t stream_tiles(const plan *l)
+static int64_t stream_tiles(const gemm_plan *l)
 {
     return l->columns_stream ? (l->p.columns - 1) / l->tile_columns + 1 : (l->p.rows - 1) / l->tile_rows + 1;
 }
 
-static plan plan_of(const tsr_kernels *kernels, const tsr_product *p, const cuts *c)
+static gemm_plan plan_of(const tsr_kernels *kernels, const tsr_product *p, const gemm_cuts *c)
 {
-    plan l = start_plan(kernels, p, c->parts > 1);
+    gemm_plan l = start_plan(kernels, p, c->parts > 1);
     l.section = c->section;
     l.depth_block = c->depth_block;
     l.columns_stream = l.p.columns > l.p.rows || (l.p.columns == l.p.rows && l.right_lies);
     const int64_t other = l.columns_stream ? l.p.rows : l.p.columns;
     const int64_t other_tile = l.columns_stream ? l.tile_rows : l.tile_columns;
-    l.resident_cut = larger(other_tile, c->resident / other_tile * other_tile);
+    l.resident_cut = tsr_larger(other_tile, c->resident / other_tile * other_tile);
     if (c->resident == other) l.resident_cut = other;
 
     /* As few pieces as fit on the stack, or more, for eight threads to share evenly if it is worth their while. */
     const int64_t tiles = stream_tiles(&l), tile = l.columns_stream ? l.tile_columns : l.tile_rows;
     const int64_t fewest = (tiles - 1) / (STREAM_VALUES / packed_depth(&l, l.depth_block) / tile) + 1;
-    const double work = (double)smaller(other, l.resident_cut) * (double)smaller(p->depth, c->section);
-    l.pieces = c->parts > 1 ? fewest : smaller(tiles, round_up(fewest, 8));
+    const double work = (double)tsr_smaller(other, l.resident_cut) * (double)tsr_smaller(p->depth, c->section);
+    l.pieces = c->parts > 1 ? fewest : tsr_smaller(tiles, tsr_round_up(fewest, 8));
     while (l.pieces > fewest && work * (double)(tiles * tile) < (double)l.pieces * PIECE_WORK)
-        l.pieces = larger(fewest, l.pieces / 2);
+        l.pieces = tsr_larger(fewest, l.pieces / 2);
     return l;
 }
 
@@ -164,7 +161,7 @@ typedef struct tile_place {
     bool accumulate, last;
 } tile_place;
 
-static void one_tile(const plan *l, tsr_tile *tile, const tile_place *at)
+static void one_tile(const gemm_plan *l, tsr_tile *tile, const tile_place *at)
 {
     tile->c = l->p.out + at->row * l->row_step + at->column * l->column_step;
     tile->stride = l->row_step;
@@ -198,7 +195,7 @@ static const tsr_real *value_at(const tsr_factor *f, int64_t row, int64_t k)
 }
 
 /* The first panel of A packs a sliver of B that lies, the next few fetch the next sliver. */
-static void multiply_sliver(const plan *l, tsr_tile tile, tile_place at, int64_t k, const block_view *a,
+static void multiply_sliver(const gemm_plan *l, tsr_tile tile, tile_place at, int64_t k, const block_view *a,
                             const block_view *b)
 {
     const bool lies = b->lies && at.columns == l->tile_columns;
@@ -233,7 +230,7 @@ static void multiply_sliver(const plan *l, tsr_tile tile, tile_place at, int64_t
 
 static void multiply_block(const section_job *job, int64_t k, int64_t depth, const block_view *a, const block_view *b)
 {
-    const plan *l = job->plan;
+    const gemm_plan *l = job->plan;
     const int64_t cached = CACHED_ROWS / l->tile_rows * l->tile_rows;
     tile_place at = {.accumulate = job->accumulate || k > job->k, .last = job->last && k + depth >= job->k_end};
     tsr_tile tile = {.depth = depth, .a_row = 1, .a_step = l->tile_rows, .parts = l->bf16 ? l->bf16->count : 0};
@@ -245,7 +242,7 @@ static void multiply_block(const section_job *job, int64_t k, int64_t depth, con
     for (; rows.begin < a->end; rows.begin = rows.end, rows.packed += cached * packed_depth(l, depth)) {
         rows.end = a->end - rows.begin < cached + l->tile_rows ? a->end : rows.begin + cached;
         for (at.column = b->begin; at.column < b->end; at.column += l->tile_columns) {
-            at.columns = (int)smaller(l->tile_columns, b->end - at.column);
+            at.columns = (int)tsr_smaller(l->tile_columns, b->end - at.column);
             multiply_sliver(l, tile, at, k, &rows, &columns);
         }
         columns.lies = NULL; /* it has been packed by now */
@@ -259,11 +256,11 @@ static int64_t panel_start(const tsr_block_of *all, bool left, int64_t p)
 {
     const int64_t before = (p - 1) * all->tile;
     if (left && p > 0 && before < all->rows) return before + panel_rows(all->rows - before, all->tile);
-    return smaller(p * all->tile, all->rows);
+    return tsr_smaller(p * all->tile, all->rows);
 }
 
 /* Packs whole panels (the last may be cut) and splits their values, if they are to be. */
-static void pack(const plan *l, bool left, const tsr_block_of *block, tsr_real *out)
+static void pack(const gemm_plan *l, bool left, const tsr_block_of *block, tsr_real *out)
 {
     const tsr_factor *factor = left ? &l->p.left : &l->p.right;
     if (!l->bf16) {
@@ -274,20 +271,20 @@ static void pack(const plan *l, bool left, const tsr_block_of *block, tsr_real *
     tsr_block_of panel = *block;
     const int64_t end = block->row + block->rows;
     for (; panel.row < end; panel.row += panel.tile, out += panel.tile * packed_depth(l, block->depth)) {
-        panel.rows = smaller(end - panel.row, panel.tile);
+        panel.rows = tsr_smaller(end - panel.row, panel.tile);
         tsr_pack(factor, &panel, values);
         l->bf16->split(values, panel.depth, l->bf16->count, left, out);
     }
 }
 
 /* Packs panels [begin, end) of those that the rows of block `all` make. */
-static void pack_panels(const plan *l, bool left, const tsr_block_of *all, int64_t begin, int64_t end, tsr_real *out)
+static void pack_panels(const gemm_plan *l, bool left, const tsr_block_of *all, int64_t begin, int64_t end, tsr_real *out)
 {
     const bool even = !left || all->rows % all->tile == 0;
     const int64_t last = even ? end : all->rows / all->tile; /* which may begin earlier than after whole panels */
     tsr_block_of some = *all;
     for (int64_t p = begin, next; p < end; p = next) {
-        next = p < last ? smaller(end, last) : end;
+        next = p < last ? tsr_smaller(end, last) : end;
         const int64_t start = panel_start(all, left, p);
         some.row = all->row + start;
         some.rows = panel_start(all, left, next) - start;
@@ -298,17 +295,17 @@ static void pack_panels(const plan *l, bool left, const tsr_block_of *all, int64
 /* Where the packed resident rows of depth block k begin. */
 static tsr_real *resident_at(const section_job *job, int64_t k, int tile)
 {
-    return job->plan->packed + packed_depth(job->plan, k - job->k) * round_up(job->end - job->begin, tile);
+    return job->plan->packed + packed_depth(job->plan, k - job->k) * tsr_round_up(job->end - job->begin, tile);
 }
 
 static void pack_resident_body(void *user, int64_t begin, int64_t end)
 {
     const section_job *job = user;
-    const plan *l = job->plan;
+    const gemm_plan *l = job->plan;
     tsr_block_of all = {.row = job->begin, .rows = job->end - job->begin,
                         .tile = l->columns_stream ? l->tile_rows : l->tile_columns};
     for (all.k = job->k; all.k < job->k_end; all.k += l->depth_block) {
-        all.depth = smaller(l->depth_block, job->k_end - all.k);
+        all.depth = tsr_smaller(l->depth_block, job->k_end - all.k);
         tsr_real *out = resident_at(job, all.k, all.tile) + begin * all.tile * packed_depth(l, all.depth);
         pack_panels(l, l->columns_stream, &all, begin, end, out);
     }
@@ -317,12 +314,12 @@ static void pack_resident_body(void *user, int64_t begin, int64_t end)
 /* One piece of the streaming factor, tiles [begin, end) of it, against all that is resident. */
 static void stream_piece(const section_job *job, int64_t begin, int64_t end)
 {
-    const plan *l = job->plan;
+    const gemm_plan *l = job->plan;
     const bool left = !l->columns_stream; /* streams */
     const int tile = left ? l->tile_rows : l->tile_columns, other_tile = left ? l->tile_columns : l->tile_rows;
     _Alignas(64) tsr_real buffer[STREAM_VALUES];
     tsr_block_of all = {.row = begin * tile, .tile = tile};
-    all.rows = smaller(left ? l->p.rows : l->p.columns, end * tile) - all.row;
+    all.rows = tsr_smaller(left ? l->p.rows : l->p.columns, end * tile) - all.row;
     block_view stream = {.begin = all.row, .end = all.row + all.rows, .packed = buffer};
     block_view resident = {.begin = job->begin, .end = job->end};
     block_view *a = left ? &stream : &resident, *b = left ? &resident : &stream;
@@ -331,7 +328,7 @@ static void stream_piece(const section_job *job, int64_t begin, int64_t end)
     int64_t lie = 0; /* tiles that need not be packed */
     if (stream.lies) lie = left ? end - begin : all.rows / tile;
     for (all.k = job->k; all.k < job->k_end; all.k += l->depth_block) {
-        all.depth = smaller(l->depth_block, job->k_end - all.k);
+        all.depth = tsr_smaller(l->depth_block, job->k_end - all.k);
         resident.packed = resident_at(job, all.k, other_tile);
         pack_panels(l, left, &all, lie, end - begin, buffer + lie * tile * all.depth);
         multiply_block(job, all.k, all.depth, a, b);
@@ -357,18 +354,18 @@ static void for_pieces(tsr_context *ctx, int64_t count, int64_t grain, tsr_loop_
     if (count <= grain) body(user, 0, count);
     else if (ctx) tsr_parallel(ctx, count, grain, body, user);
     else
-        for (int64_t begin = 0; begin < count; begin += grain) body(user, begin, smaller(count, begin + grain));
+        for (int64_t begin = 0; begin < count; begin += grain) body(user, begin, tsr_smaller(count, begin + grain));
 }
 
 /* Depth [k, k_end) of a product, section by section. */
-static void run(tsr_context *ctx, const plan *l, int64_t k, int64_t k_end)
+static void run_plan(tsr_context *ctx, const gemm_plan *l, int64_t k, int64_t k_end)
 {
     const int64_t resident = l->columns_stream ? l->p.rows : l->p.columns;
     const int tile = l->columns_stream ? l->tile_rows : l->tile_columns;
     for (int64_t at = k; at < k_end; at += l->section)
         for (int64_t row = 0; row < resident; row += l->resident_cut) {
-            section_job job = {.plan = l, .k = at, .k_end = smaller(k_end, at + l->section), .begin = row,
-                               .end = smaller(resident, row + l->resident_cut),
+            section_job job = {.plan = l, .k = at, .k_end = tsr_smaller(k_end, at + l->section), .begin = row,
+                               .end = tsr_smaller(resident, row + l->resident_cut),
                                .accumulate = l->p.accumulate || at > k, .last = at + l->section >= k_end};
             if (!(l->columns_stream && l->left_lies)) {
                 const int64_t grain = tsr_grain((double)(tile * (job.k_end - job.k)));
@@ -383,7 +380,7 @@ static void run(tsr_context *ctx, const plan *l, int64_t k, int64_t k_end)
 /* Each into a result of its own. */
 typedef struct parts_job {
     const tsr_kernels *kernels;
-    const plan *plan;
+    const gemm_plan *plan;
     const tsr_product *product;
     int64_t depth, packed_values;
     int parts;
@@ -395,7 +392,7 @@ static void part_body(void *user, int64_t begin, int64_t end)
 {
     const parts_job *job = user;
     for (int64_t part = begin; part < end; part++) {
-        plan l = *job->plan;
+        gemm_plan l = *job->plan;
         tsr_real *out = job->partial + part * l.p.rows * l.p.columns;
         l.p.out = out;
         l.p.bias = NULL;
@@ -406,7 +403,7 @@ static void part_body(void *user, int64_t begin, int64_t end)
         l.column_step = 1;
         l.section = l.depth_block;
         l.packed = job->packed + part * job->packed_values;
-        run(NULL, &l, part * job->depth, smaller((part + 1) * job->depth, l.p.depth));
+        run_plan(NULL, &l, part * job->depth, tsr_smaller((part + 1) * job->depth, l.p.depth));
     }
 }
 
@@ -445,14 +442,14 @@ static void multiply_with(tsr_context *ctx, const tsr_kernels *kernels, const ts
         tsr_multiply_small(kernels, p);
         return;
     }
-    const cuts c = cuts_of(kernels, p);
+    const gemm_cuts c = cuts_of(kernels, p);
     parts_job job = {.kernels = kernels, .product = p, .depth = c.section, .packed_values = packed_values(kernels, &c),
                      .packed = workspace};
     if (p->depth > 0) {
-        plan l = plan_of(kernels, p, &c);
+        gemm_plan l = plan_of(kernels, p, &c);
         l.packed = workspace;
         if (c.parts == 1) {
-            run(ctx, &l, 0, p->depth);
+            run_plan(ctx, &l, 0, p->depth);
             return;
         }
         job.plan = &l;

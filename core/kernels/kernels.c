@@ -108,7 +108,9 @@ static void plain_tile(const tsr_tile *t)
 #define TILE_ROLLED _Pragma("GCC unroll 1")
 #endif
 
-#ifdef __GNUC__
+/* Where results are kept in the x87's registers, with more digits than their type, vectors and numbers do not mix. */
+#if defined(__GNUC__) && __FLT_EVAL_METHOD__ == 0
+#define HAVE_VECTORS 1
 #define LEVEL baseline
 #define LEVEL_LOOPS TSR_LEVEL_BASE
 #define LEVEL_TARGET
@@ -119,7 +121,7 @@ static void plain_tile(const tsr_tile *t)
 #include "core/kernels/level.h"
 #endif
 
-#if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__))
+#if defined(HAVE_VECTORS) && defined(TSR_WIDE_X86)
 #define LEVEL avx2
 #define LEVEL_LOOPS TSR_LEVEL_AVX2
 #define LEVEL_TARGET __attribute__((target("avx2,fma")))
@@ -135,7 +137,8 @@ static void plain_tile(const tsr_tile *t)
 #define WIDE_ATTRIBUTE
 #endif
 /* Compilers of 2021 know AMX. */
-#if defined(__x86_64__) && !defined(TSR_DOUBLE) && (defined(__clang__) ? __clang_major__ >= 12 : __GNUC__ >= 11)
+#if defined(__linux__) && defined(__x86_64__) && !defined(TSR_DOUBLE) && \
+    (defined(__clang__) ? __clang_major__ >= 12 : __GNUC__ >= 11)
 #include "core/kernels/tiles_amx.h"
 #define HAVE_AMX 1
 #endif
@@ -157,7 +160,7 @@ static const tsr_kernels *const tables[] = {
 #if defined(TSR_EMULATE_TILES) && !defined(TSR_DOUBLE)
     &emulated_kernels[0], &emulated_kernels[1], &emulated_kernels[2],
 #endif
-#ifdef __GNUC__
+#ifdef HAVE_VECTORS
     &baseline_kernels,
 #endif
 #ifdef HAVE_X86

@@ -24,8 +24,13 @@
 #define TSR_INDEPENDENT
 #endif
 
+/* GCC does not align the stack of a Windows program for vectors of more than 16 bytes, but takes it to be aligned. */
+#if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__)) && (!defined(_WIN32) || defined(__clang__))
+#define TSR_WIDE_X86 1
+#endif
+
 /* static TSR_PER_LEVEL(type, name, (parameters), (arguments)) { body } defines `static const type name[TSR_LEVELS]`. */
-#if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__))
+#ifdef TSR_WIDE_X86
 enum { TSR_LEVEL_BASE, TSR_LEVEL_AVX2, TSR_LEVEL_AVX512, TSR_LEVELS };
 #define TSR_AVX2_LOOP __attribute__((target("avx2")))
 #ifdef __clang__
@@ -53,5 +58,10 @@ enum { TSR_LEVEL_BASE, TSR_LEVELS };
 
 #define TSR_LOOP(name)                                                                                               \
     TSR_PER_LEVEL(tsr_loop_body, name, (void *user, int64_t begin, int64_t end), (user, begin, end))
+
+/* For sizes of pieces. */
+static inline int64_t tsr_smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+static inline int64_t tsr_larger(int64_t a, int64_t b) { return a > b ? a : b; }
+static inline int64_t tsr_round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
 #endif

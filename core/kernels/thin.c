@@ -20,7 +20,7 @@ typedef struct thin_job {
     bool few_bias;                    /* else it goes along the rows of the matrix */
 } thin_job;
 
-static void finish(const thin_job *job, int64_t row, int64_t vector, tsr_real v)
+static void finish_value(const thin_job *job, int64_t row, int64_t vector, tsr_real v)
 {
     const tsr_product *p = job->product;
     tsr_real *c = p->out + row * job->many_step + vector * job->few_step;
@@ -47,12 +47,12 @@ static void dots_body(void *user, int64_t begin, int64_t end)
                     total[r] += sums[r];
                 }
             }
-            for (int64_t r = 0; r < 4 && i + r < end; r++) finish(job, i + r, j, total[r]);
+            for (int64_t r = 0; r < 4 && i + r < end; r++) finish_value(job, i + r, j, total[r]);
         }
 }
 
 /* Adds rows [k, k + SUM_DEPTH) of the matrix, times the values of vector j, to y. */
-static void add_block(const thin_job *job, int64_t at, int64_t width, int64_t k, int64_t j, tsr_real *y)
+static void add_to_block(const thin_job *job, int64_t at, int64_t width, int64_t k, int64_t j, tsr_real *y)
 {
     static const tsr_real zeros[SUM_WIDTH];
     const tsr_factor *m = job->matrix, *v = job->vectors;
@@ -70,16 +70,16 @@ static void add_block(const thin_job *job, int64_t at, int64_t width, int64_t k,
     for (int64_t i = 0; i < width; i++) y[i] += sum[i];
 }
 
-static void sums_body(void *user, int64_t begin, int64_t end)
+static void thin_sums_body(void *user, int64_t begin, int64_t end)
 {
     const thin_job *job = user;
     for (int64_t at = begin; at < end; at += SUM_WIDTH) {
         const int64_t width = end - at < SUM_WIDTH ? end - at : SUM_WIDTH;
         tsr_real y[FEW][SUM_WIDTH] = {{0}};
         for (int64_t k = 0; k < job->product->depth; k += SUM_DEPTH)
-            for (int64_t j = 0; j < job->few; j++) add_block(job, at, width, k, j, y[j]);
+            for (int64_t j = 0; j < job->few; j++) add_to_block(job, at, width, k, j, y[j]);
         for (int64_t j = 0; j < job->few; j++)
-            for (int64_t i = 0; i < width; i++) finish(job, at + i, j, y[j][i]);
+            for (int64_t i = 0; i < width; i++) finish_value(job, at + i, j, y[j][i]);
     }
 }
 
@@ -101,7 +101,7 @@ bool tsr_multiply_thin(tsr_context *ctx, const tsr_kernels *kernels, const tsr_p
         grain = grain < SUM_LEAST ? SUM_LEAST : grain > SUM_WIDTH ? SUM_WIDTH : grain;
         grain = grain < worth ? worth : grain;
     }
-    const tsr_loop_body body = dots ? dots_body : sums_body;
+    const tsr_loop_body body = dots ? dots_body : thin_sums_body;
     if (ctx) tsr_parallel(ctx, many, grain, body, &job);
     else /* the same pieces: a loop's last turns may round differently */
         for (int64_t i = 0; i < many; i += grain) body(&job, i, many - i < grain ? many : i + grain);

@@ -276,7 +276,7 @@ TEST(safetensors_names_the_file_that_cannot_be_opened)
     memcpy(path, "a\n", 2);
     memcpy(path + 580, "/the-end", 9);
     CHECK_CONTAINS(archive_refusal(path), "xxx/the-end: cannot be opened: ");
-    CHECK_TEXT(archive_refusal("a\nb"), "a?b: cannot be opened: No such file or directory");
+    CHECK_CONTAINS(archive_refusal("a\nb"), "a?b: cannot be opened: ");
 }
 
 TEST(safetensors_puts_hostile_names_on_one_line_without_control_characters)

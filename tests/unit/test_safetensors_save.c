@@ -184,7 +184,6 @@ TEST(safetensors_keeps_the_old_file_when_writing_fails)
     tsr_close(ctx);
 }
 
-#ifdef POSIX
 static const tsr_real *give_zeros(void *user, int i)
 {
     (void)i;
@@ -193,6 +192,7 @@ static const tsr_real *give_zeros(void *user, int i)
 
 TEST(safetensors_names_the_path_when_the_disk_is_full)
 {
+#if defined(POSIX) && !defined(__EMSCRIPTEN__)
     const char *path = test_path("full");
     tsr_context *ctx = tsr_open(NULL);
     CHECK(save_sample(ctx, path));
@@ -217,8 +217,11 @@ TEST(safetensors_names_the_path_when_the_disk_is_full)
     snprintf(known, sizeof known, FILES "saved-%s.safetensors", REAL);
     CHECK(same_file(path, known));
     tsr_close(ctx);
-}
+#else
+    (void)give_zeros;
+    test_skip("this system limits no file's size");
 #endif
+}
 
 /* ---- damage ------------------------------------------------------------------------------------------ */
 
