@@ -48,7 +48,7 @@ APPS := $(patsubst apps/%/main.c,%,$(wildcard apps/*/main.c))
 TEST_SOURCES := $(wildcard tests/*.c tests/gradcheck/*.c tests/known-answers/*.c tests/unit/*.c)
 ifneq ($(REAL),double)
   TEST_SOURCES += $(wildcard tests/apps/*.c)
-  TESTED_SOURCES := $(filter-out %/main.c,$(wildcard apps/facenet/*.c))
+  TESTED_SOURCES := $(filter-out %/main.c,$(wildcard apps/facenet/*.c apps/signals/*.c))
 endif
 
 objects = $(patsubst %.c,$(OBJ)/%.o,$(1))

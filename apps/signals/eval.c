@@ -9,6 +9,7 @@
 
 typedef struct eval_options {
     const char *model, *task, *data, *labels, *part, *out;
+    int count;
 } eval_options;
 
 /* A context with the model, and the signals as it sees them. */
@@ -26,7 +27,7 @@ static bool open_both(tsr_model *m, signal_set *s, const eval_options *o, app_er
         if (!signals_read(s, &(signal_source){o->data, o->labels, o->part}, &like, error)) return false;
     } else {
         const signal_task *task = signal_task_find(o->task, error);
-        if (!task || !signals_make(s, task, o->part, task->count / 2, error)) return false;
+        if (!task || !signals_make(s, task, o->part, o->count > 0 ? o->count : task->count / 2, error)) return false;
         if (!tsr_same_shape(s->shape, form.shape) || s->classes != form.classes)
             return app_fail(error, "%s: was trained on signals of shape %s, not on those of --task %s", o->model,
                             tsr_shape_text(form.shape).text, o->task);
@@ -74,6 +75,7 @@ static int run_eval(command *c, int count, char **arguments, option out, eval_wo
         {"task", OPTION_TEXT, &o.task, "built-in signals", NULL, 0, 0, "heartbeat|nodule|motion"},
         {"data", OPTION_TEXT, &o.data, "own signals instead: .npz, .npy, or a table, label first", "FILE", 0, 0, NULL},
         {"labels", OPTION_TEXT, &o.labels, "their labels, where they are not in the same file", "FILE", 0, 0, NULL},
+        {"count", OPTION_INT, &o.count, "built-in signals; 0: half as many as train makes", "N", 0, 100000, NULL},
         {"part", OPTION_TEXT, &o.part, "of built-in signals or an .npz", NULL, 0, 0, "train|val|test"},
         out,
     };

@@ -95,7 +95,7 @@ static void make_ill(heart *h, int class, dice *d)
 /* 0.8 s around the third R wave. */
 static void draw_beat(tsr_real *out, int class, dice *d)
 {
-    const int fine = 4, before = 2;
+    const int fine = 2, before = 2;
     const double dt = 0.8 / BEAT / fine, noise = uniform(d, 0.02, 0.1);
     heart h = draw_heart(d), healthy = h;
     make_ill(&h, class, d);
@@ -225,7 +225,7 @@ typedef struct drawn_task {
 } drawn_task;
 
 static const drawn_task tasks[] = {
-    {{"heartbeat", 1200, 400, 3, 0.05, false}, 3, {"normal", "ectopic", "ST change"}, draw_beat},
+    {{"heartbeat", 1200, 1500, 3, 0.05, false}, 3, {"normal", "ectopic", "ST change"}, draw_beat},
     {{"nodule", 600, 300, 1, 0, true}, 2, {"nodule", "vessel"}, draw_volume},
     {{"motion", 600, 300, 1, 0, false}, 6, {"left", "right", "up", "down", "clockwise", "anticlockwise"}, draw_clip}};
 
