@@ -232,7 +232,7 @@ static bool goes_through(const char *task, const char *more)
     snprintf(words, sizeof words, "--task %s --out %s --count 24 --steps 4 --batch 4 --width 2 --folds 3 "
              "--validate-every 2 --seed 3 %s", task, out, more);
     done = done && run(signals_train, words) == 0;
-    snprintf(words, sizeof words, "--task %s --count 12 --model %s/model.safetensors --out %s", task, out, out);
+    snprintf(words, sizeof words, "--task %s --count 12 --model %s/model.safetensors", task, out);
     done = done && run(signals_eval, words) == 0;
     snprintf(words, sizeof words, "--task %s --count 3 --model %s/model.safetensors --picture %s/a.png", task, out, out);
     return done && run(signals_predict, words) == 0;
