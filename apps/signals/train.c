@@ -158,7 +158,28 @@ static bool open_data(trainer *t, app_error *error)
     return done;
 }
 
-/* Of the data and the options, or, to go on, of the checkpoint. */
+/* Steps are functions of their number only where data and options are those that the run was begun with. */
+static bool check_same_run(const trainer *t, app_error *error)
+{
+    const train_options *o = &t->o;
+    tsr_context *ctx = tsr_model_context(t->m);
+    char text[300], path[1024];
+    snprintf(text, sizeof text, "signals=%d mean=%.9g deviation=%.9g slice=%d width=%d steps=%d batch=%d lr=%g "
+             "weight-decay=%g shift=%d noise=%g flip=%d validate-every=%d seed=%llu", t->train.count, t->form.mean,
+             t->form.deviation, o->slice, o->width, o->steps, o->batch, o->lr, o->weight_decay, o->shift, o->noise,
+             o->flip, o->validate_every, (unsigned long long)o->seed);
+    tsr_set_text(t->m, "signal.run", text);
+    if (!o->resume) return true;
+    if (!run_checkpoint_path(path, sizeof path, o->out, error)) return false;
+    tsr_model *begun = tsr_model_new(ctx);
+    bool done = tsr_model_load(begun, path, NULL) || app_fail(error, "%s", tsr_error(ctx));
+    const char *before = done ? tsr_text_of(begun, "signal.run") : NULL;
+    done = done && ((before && strcmp(before, text) == 0) ||
+                    app_fail(error, "--resume: the run was begun with %s", before ? before : "something else"));
+    tsr_model_free(begun);
+    return done;
+}
+
 static bool describe(trainer *t, app_error *error)
 {
     signal_form *f = &t->form;
@@ -167,6 +188,7 @@ static bool describe(trainer *t, app_error *error)
     if (f->slice && f->shape.rank < 3) return app_fail(error, "--slice: the data is no volumes");
     signals_measure(&t->train, &f->mean, &f->deviation);
     signal_describe(t->m, f);
+    if (!check_same_run(t, error)) return false;
     signal_prepare(&t->train, f);
     if (t->apart.values) signal_prepare(&t->apart, f);
     if (t->test.values) signal_prepare(&t->test, f);
