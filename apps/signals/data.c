@@ -157,7 +157,8 @@ static bool to_set(signal_set *out, const array *a, const array *labels, const s
         values[i] = column ? row[0] : labels->values ? labels->values[i] : 0;
     }
     for (int64_t i = 0; done && i < count * size; i++)
-        if (!isfinite(out->values[i])) done = app_fail(error, "signal %lld holds what is no number", (long long)(i / size + 1));
+        if (!isfinite(out->values[i]))
+            done = app_fail(error, "signal %lld holds what is no number", (long long)(i / size + 1));
     if (done && like) {
         out->classes = like->classes;
         memcpy(out->names, like->names, sizeof out->names);

@@ -79,7 +79,7 @@ static bool draw_curve(image *out, const tsr_real *values, const tsr_real *seen,
     return done;
 }
 
-/* Up to nine slices along the first axis, evenly spread, each pixel grey, the redder the more it spoke for the class. */
+/* Up to nine slices along the first axis, evenly spread; a pixel is grey, the redder the more it spoke for the class. */
 static bool draw_slices(image *out, const tsr_real *values, const tsr_real *seen, tsr_shape shape, app_error *error)
 {
     const int depth = shape.rank > 2 ? (int)shape.dims[0] : 1, side = depth > 1 ? 3 : 1;
@@ -96,8 +96,8 @@ static bool draw_slices(image *out, const tsr_real *values, const tsr_real *seen
                 const int64_t i = (slice * height + y) * width + x;
                 const double grey = 255 * ((double)values[i] - low) / (high - low);
                 const double share = sqrt(fmax(0, (double)seen[i]) / fmax(most, 1e-30)); /* so that weak parts show */
-                const box area = {n % side * (width * scale + 1) + x * scale, n / side * (height * scale + 1) + y * scale,
-                                  scale, scale};
+                const box area = {n % side * (width * scale + 1) + x * scale,
+                                  n / side * (height * scale + 1) + y * scale, scale, scale};
                 canvas_fill(out, area, (colour){mixed(grey, 255, share), mixed(grey, 0, share), mixed(grey, 0, share)});
             }
     }

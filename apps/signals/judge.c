@@ -158,7 +158,7 @@ bool judge_and_tell(tsr_model *m, const signal_set *train, const signal_set *tes
     done = done && net_scores(scores, m, test, error);
     if (done) {
         judge(&of_net, test, scores);
-        printf("%-24s %10s %8s   (%d signals not seen in training)\n", "", "right", "AUC", test->count);
+        printf("%-24s %10s %8s   (%d signals not trained on)\n", "", "right", "AUC", test->count);
         tell_row("convolutional net", &of_net);
     }
     if (done && train) {

@@ -26,6 +26,7 @@ void signal_describe(tsr_model *m, const signal_form *form)
     char key[40];
     set_number(m, "signal.width", form->width);
     set_number(m, "signal.slice", form->slice);
+    set_number(m, "signal.flat", form->flat);
     set_number(m, "signal.mean", form->mean);
     set_number(m, "signal.deviation", form->deviation);
     set_number(m, "signal.classes", form->classes);
@@ -39,8 +40,8 @@ bool signal_form_of(signal_form *out, const tsr_model *m, app_error *error)
 {
     char key[40];
     *out = (signal_form){.width = (int)number_of(m, "signal.width"), .classes = (int)number_of(m, "signal.classes"),
-                         .slice = number_of(m, "signal.slice") > 0, .mean = number_of(m, "signal.mean"),
-                         .deviation = number_of(m, "signal.deviation"),
+                         .slice = number_of(m, "signal.slice") > 0, .flat = number_of(m, "signal.flat") > 0,
+                         .mean = number_of(m, "signal.mean"), .deviation = number_of(m, "signal.deviation"),
                          .shape = {.rank = (int)number_of(m, "signal.axes")}};
     bool right = out->width > 0 && out->classes > 1 && out->classes <= MOST_CLASSES && out->deviation > 0 &&
                  out->shape.rank > (out->slice ? 2 : 0) && out->shape.rank <= 3;
@@ -76,6 +77,8 @@ tsr_tensor *signal_net(tsr_model *m, tsr_tensor *x)
         if (i < 2) x = tsr_max_pool(x, &half);
         tsr_leave(m);
     }
+    if (number_of(m, "signal.flat") > 0)
+        return tsr_nn_linear(m, "classes", tsr_nn_dropout(m, x, 0.5), (int64_t)number_of(m, "signal.classes"), NULL);
     x = tsr_reshape(x, TSR_SHAPE(tsr_dim(x, 0), -1, tsr_dim(x, -1)));
     x = tsr_mean(x, &(tsr_reduce_options){.axes = TSR_AXIS(1)});
     return tsr_nn_linear(m, "classes", x, (int64_t)number_of(m, "signal.classes"), NULL);

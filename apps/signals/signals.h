@@ -70,6 +70,7 @@ bool signals_make(signal_set *out, const signal_task *task, const char *part, in
 
 typedef struct signal_form {
     int width, classes;
+    bool flat;              /* the linear layer sees all positions; else their mean */
     bool slice;             /* sees the middle slice of a volume only */
     double mean, deviation; /* of the data it was trained on */
     tsr_shape shape;        /* of a signal as it is given, before slicing */
@@ -80,8 +81,9 @@ typedef struct signal_form {
 void signal_describe(tsr_model *m, const signal_form *form);
 bool signal_form_of(signal_form *out, const tsr_model *m, app_error *error);
 
-/* Three blocks of convolution, batch normalisation and ReLU, the first two followed by max pooling, then the mean over
- * all positions and a linear layer: x [N, S..., 1] -> logits [N, classes]. One, two or three axes as x has. */
+/* Three blocks of convolution, batch normalisation and ReLU, the first two followed by max pooling; then the mean over
+ * all positions, or (flat) dropout by half; then a linear layer: x [N, S..., 1] -> logits [N, classes]. One, two or three
+ * axes as x has. */
 tsr_tensor *signal_net(tsr_model *m, tsr_tensor *x);
 
 /* Brings a set as it was read to what the net sees. */

@@ -16,7 +16,7 @@ typedef struct train_options {
     const char *task, *data, *labels, *test, *test_labels, *out;
     int count, steps, batch, width, shift, folds, fold, validate_every, save_every, threads;
     double lr, noise, weight_decay;
-    bool flip, slice, resume;
+    bool flip, mixup, flat, slice, resume;
     uint64_t seed;
 } train_options;
 
@@ -74,6 +74,13 @@ static void vary(tsr_real *out, const tsr_real *in, const trainer *t, tsr_rng rn
             }
 }
 
+/* Zhang, Cisse, Dauphin and Lopez-Paz, "mixup: beyond empirical risk minimization", 2018, with alpha = 1: each signal
+ * with its opposite of the batch, and their classes alike. */
+static tsr_tensor *mix(tsr_tensor *x, double share)
+{
+    return tsr_add(tsr_mul_scalar(x, share), tsr_mul_scalar(tsr_flip(x, 0), 1 - share));
+}
+
 static bool take_step(void *user, int64_t step, double *row, app_error *error)
 {
     trainer *t = user;
@@ -85,7 +92,7 @@ static bool take_step(void *user, int64_t step, double *row, app_error *error)
     TSR_SCOPE(ctx) {
         tsr_shape shape = {.rank = t->train.shape.rank + 2, .dims = {batch, 1, 1, 1, 1}};
         for (int d = 0; d < t->train.shape.rank; d++) shape.dims[d + 1] = t->train.shape.dims[d];
-        tsr_tensor *x = tsr_zeros(ctx, shape), *right = tsr_zeros(ctx, TSR_SHAPE(batch));
+        tsr_tensor *x = tsr_zeros(ctx, shape), *right = tsr_zeros(ctx, TSR_SHAPE(batch, t->form.classes));
         tsr_real *values = tsr_write(x), *labels = tsr_write(right);
         for (int i = 0; values && labels && i < batch; i++) {
             const int64_t place = step * batch + i;
@@ -93,7 +100,12 @@ static bool take_step(void *user, int64_t step, double *row, app_error *error)
             const tsr_real *signal = signal_at(t, place, &label);
             vary(values + i * size, signal, t,
                  (tsr_rng){t->o.seed, tsr_substream(tsr_stream("variation"), (uint64_t)place)});
-            labels[i] = (tsr_real)label;
+            labels[i * t->form.classes + label] = 1;
+        }
+        if (t->o.mixup) {
+            const double share = tsr_random_uniform((tsr_rng){t->o.seed, tsr_stream("mixup")}, (uint64_t)step);
+            x = mix(x, share);
+            right = mix(right, share);
         }
         tsr_tensor *loss = tsr_cross_entropy(signal_net(t->m, x), right, NULL);
         row[LOG_LOSS] = tsr_item(loss);
@@ -164,10 +176,10 @@ static bool check_same_run(const trainer *t, app_error *error)
     const train_options *o = &t->o;
     tsr_context *ctx = tsr_model_context(t->m);
     char text[300], path[1024];
-    snprintf(text, sizeof text, "signals=%d mean=%.9g deviation=%.9g slice=%d width=%d steps=%d batch=%d lr=%g "
-             "weight-decay=%g shift=%d noise=%g flip=%d validate-every=%d seed=%llu", t->train.count, t->form.mean,
-             t->form.deviation, o->slice, o->width, o->steps, o->batch, o->lr, o->weight_decay, o->shift, o->noise,
-             o->flip, o->validate_every, (unsigned long long)o->seed);
+    snprintf(text, sizeof text, "signals=%d mean=%.9g deviation=%.9g flat=%d slice=%d width=%d steps=%d batch=%d lr=%g "
+             "weight-decay=%g shift=%d noise=%g flip=%d mixup=%d validate-every=%d seed=%llu", t->train.count,
+             t->form.mean, t->form.deviation, o->flat, o->slice, o->width, o->steps, o->batch, o->lr, o->weight_decay,
+             o->shift, o->noise, o->flip, o->mixup, o->validate_every, (unsigned long long)o->seed);
     tsr_set_text(t->m, "signal.run", text);
     if (!o->resume) return true;
     if (!run_checkpoint_path(path, sizeof path, o->out, error)) return false;
@@ -183,7 +195,8 @@ static bool check_same_run(const trainer *t, app_error *error)
 static bool describe(trainer *t, app_error *error)
 {
     signal_form *f = &t->form;
-    *f = (signal_form){.width = t->o.width, .classes = t->train.classes, .slice = t->o.slice, .shape = t->train.shape};
+    *f = (signal_form){.width = t->o.width, .classes = t->train.classes, .slice = t->o.slice, .flat = t->o.flat,
+                       .shape = t->train.shape};
     memcpy(f->names, t->train.names, sizeof f->names);
     if (f->slice && f->shape.rank < 3) return app_fail(error, "--slice: the data is no volumes");
     signals_measure(&t->train, &f->mean, &f->deviation);
@@ -197,13 +210,13 @@ static bool describe(trainer *t, app_error *error)
     return t->order || app_fail(error, "out of memory");
 }
 
-/* Loads what was kept, so that the best model is judged, not the last. */
+/* Loads what was kept, so that the best model is judged, not the last; without test signals on those kept apart. */
 static bool judge_kept(const trainer *t, app_error *error)
 {
     tsr_context *ctx = tsr_model_context(t->m);
     tsr_model *kept = tsr_model_new(ctx);
     bool done = tsr_model_load(kept, t->model_path, NULL) || app_fail(error, "%s", tsr_error(ctx));
-    done = done && judge_and_tell(kept, &t->train, &t->test, t->o.out, error);
+    done = done && judge_and_tell(kept, &t->train, t->test.values ? &t->test : &t->apart, t->o.out, error);
     tsr_model_free(kept);
     return done;
 }
@@ -227,7 +240,7 @@ static bool run(trainer *t, app_error *error)
     image_free(&chart);
     if (r.best_step > 0) printf("kept: after step %lld, loss %.4f on signals kept apart\n", (long long)r.best_step,
                                 -r.best);
-    if (done && t->test.values && !r.interrupted) done = judge_kept(t, error);
+    if (done && (t->test.values || t->apart.values) && !r.interrupted) done = judge_kept(t, error);
     if (done) printf("\nmodel: %s\n", t->model_path);
     run_free(&r);
     return done && (!r.interrupted || app_fail(error, "interrupted"));
@@ -271,12 +284,14 @@ int signals_train(int count, char **arguments)
         {"noise", OPTION_DOUBLE, &o->noise, "random noise, in deviations of the data; -1: the task's", NULL, -1, 10,
          NULL},
         {"flip", OPTION_FLAG, &o->flip, "mirror at random along each axis", NULL, 0, 0, NULL},
+        {"mixup", OPTION_FLAG, &o->mixup, "learn from mixtures of two signals, too: for few signals", NULL, 0, 0, NULL},
+        {"flat", OPTION_FLAG, &o->flat, "let the classes depend on where things are: for aligned signals", NULL, 0, 0, NULL},
         {"slice", OPTION_FLAG, &o->slice, "see the middle slice of volumes only, by a 2-D net", NULL, 0, 0, NULL},
         {"folds", OPTION_INT, &o->folds, "keep one part of so many apart, to choose the model by; 0: none", "N", 0,
          1000, NULL},
         {"fold", OPTION_INT, &o->fold, "which of them, from 0", "N", 0, 999, NULL},
-        {"validate-every", OPTION_INT, &o->validate_every, "steps from one look at them to the next", "N", 1, 1e9,
-         NULL},
+        {"validate-every", OPTION_INT, &o->validate_every, "steps between looks at them; more than --steps: only at the end", "N", 1,
+         1e9, NULL},
         {"save-every", OPTION_INT, &o->save_every, "steps from checkpoint to checkpoint; 0: only at the end", "N", 0,
          1e9, NULL},
         {"seed", OPTION_UINT64, &o->seed, "of everything random", NULL, 0, 0, NULL},
