@@ -79,7 +79,7 @@ static bool draw_curve(image *out, const tsr_real *values, const tsr_real *seen,
     return done;
 }
 
-/* Up to nine slices along the first axis, evenly spread; a pixel is grey, the redder the more it spoke for the class. */
+/* Up to nine slices along the first axis, evenly spread. The redder a pixel, the more it spoke for the class. */
 static bool draw_slices(image *out, const tsr_real *values, const tsr_real *seen, tsr_shape shape, app_error *error)
 {
     const int depth = shape.rank > 2 ? (int)shape.dims[0] : 1, side = depth > 1 ? 3 : 1;

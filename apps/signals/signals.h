@@ -82,8 +82,8 @@ void signal_describe(tsr_model *m, const signal_form *form);
 bool signal_form_of(signal_form *out, const tsr_model *m, app_error *error);
 
 /* Three blocks of convolution, batch normalisation and ReLU, the first two followed by max pooling; then the mean over
- * all positions, or (flat) dropout by half; then a linear layer: x [N, S..., 1] -> logits [N, classes]. One, two or three
- * axes as x has. */
+ * all positions, or (flat) dropout by half; then a linear layer: x [N, S..., 1] -> logits [N, classes], with one, two
+ * or three axes S. */
 tsr_tensor *signal_net(tsr_model *m, tsr_tensor *x);
 
 /* Brings a set as it was read to what the net sees. */

@@ -234,7 +234,8 @@ static bool goes_through(const char *task, const char *more)
     done = done && run(signals_train, words) == 0;
     snprintf(words, sizeof words, "--task %s --count 12 --model %s/model.safetensors", task, out);
     done = done && run(signals_eval, words) == 0;
-    snprintf(words, sizeof words, "--task %s --count 3 --model %s/model.safetensors --picture %s/a.png", task, out, out);
+    snprintf(words, sizeof words, "--task %s --count 3 --model %s/model.safetensors --picture %s/a.png", task, out,
+             out);
     return done && run(signals_predict, words) == 0;
 }
 
@@ -242,7 +243,7 @@ TEST(signals_verbs_go_through_in_one_two_and_three_dimensions)
 {
     CHECK(goes_through("heartbeat", ""));
     CHECK(goes_through("motion", "--slice"));
-    CHECK(goes_through("nodule", "--flip --noise 0.1"));
+    CHECK(goes_through("nodule", "--flip --noise 0.1 --mixup --flat"));
     char words[400];
     snprintf(words, sizeof words, "--task nodule --out %s --count 24 --steps 5 --resume", test_path("signals-out"));
     CHECK_EQUAL(run(signals_train, words), 1); /* other options than the run was begun with */
