@@ -37,7 +37,7 @@ int door_parse(door *d, const option *own, int own_count, int count, char **argu
     };
     option options[PORTRAITS_OPTIONS + 8];
     int total = own_count;
-    memcpy(options, own, (size_t)own_count * sizeof *own);
+    for (int i = 0; i < own_count; i++) options[i] = own[i];
     options[total++] = gallery_file;
     if (!d->no_model) {
         memcpy(options + total, model_options, sizeof model_options);
