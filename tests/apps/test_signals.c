@@ -83,7 +83,10 @@ TEST(signals_slices_are_the_middle_ones)
     for (int i = 0; i < 48; i++) s.values[i] = (tsr_real)i;
     signals_to_slices(&s);
     CHECK(tsr_same_shape(s.shape, TSR_SHAPE(2, 3)));
-    for (int i = 0; i < 6; i++) CHECK(s.values[i] == 12 + i && s.values[6 + i] == 36 + i);
+    for (int i = 0; i < 6; i++) {
+        CHECK_EQUAL(s.values[i], 12 + i);
+        CHECK_EQUAL(s.values[6 + i], 36 + i);
+    }
     signals_free(&s);
 }
 
