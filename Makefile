@@ -51,7 +51,7 @@ LIBRARY_ONLY ?=
 TEST_SOURCES := $(wildcard tests/*.c tests/gradcheck/*.c tests/known-answers/*.c tests/unit/*.c)
 ifeq ($(filter double,$(REAL))$(LIBRARY_ONLY),)
   TEST_SOURCES += $(wildcard tests/apps/*.c)
-  TESTED_SOURCES := $(filter-out %/main.c,$(wildcard apps/facenet/*.c apps/neurons/*.c))
+  TESTED_SOURCES := $(filter-out %/main.c,$(wildcard apps/facenet/*.c apps/neurons/*.c apps/signals/*.c))
 endif
 
 objects = $(patsubst %.c,$(OBJ)/%.o,$(1))

@@ -37,8 +37,13 @@ expect 0 "identify" "$build/facenet" --help
 expect 2 "did you mean --steps?" "$build/facenet" train --stpes 3
 expect 1 "facenet train: $out/none: cannot be listed" "$build/facenet" train --data "$out/none"
 expect 1 "$out/a.ppm: is cut off or no safetensors file" "$build/facenet" eval --model "$out/a.ppm"
+expect 0 "[1, 6, 6, 6, 32]" "$build/signals" shapes
+expect 1 "signals train: $out/none.tsv: cannot be opened" "$build/signals" train --data "$out/none.tsv"
 for verb in train eval embed enroll list remove identify verify calibrate summary detect lessons import; do
     expect 0 "usage: facenet $verb" "$build/facenet" $verb --help
+done
+for verb in shapes train eval predict; do
+    expect 0 "usage: signals $verb" "$build/signals" $verb --help
 done
 [ $failed -eq 0 ] && echo "ok programs"
 exit $failed
