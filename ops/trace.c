@@ -96,8 +96,12 @@ static bool is_rectified(const tsr_node *n)
 
 bool tsr_trace(tsr_tensor *x, void (*row)(void *user, const tsr_trace_row *row), void *user)
 {
-    if (tsr_is_error(x)) return false;
+    if (!x || x->ctx->failed) return false;
     tsr_context *ctx = x->ctx;
+    if (tsr_is_error(x) || !row) {
+        tsr_fail(ctx, "trace: %s", row ? "the tensor is the error tensor of an earlier failure" : "no function is given");
+        return false;
+    }
     const int axes = x->shape.rank - 2;
     int nodes = 0;
     const tsr_node *first = NULL;

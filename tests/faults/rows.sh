@@ -3,7 +3,7 @@
 missing=0
 count=0
 # A declaration begins its line, and its name comes before the first bracket.
-headers=$(sed -n -E 's/^#include "(.*)"/\1/p' tessera.h core/core.h)
+headers="ops/trace.h $(sed -n -E 's/^#include "(.*)"/\1/p' tessera.h core/core.h)"
 for name in $(cat $headers | sed -n -E 's/^[a-z][a-z0-9_ ]*[ *](tsr_[a-z0-9_]+)\(.*/\1/p' | grep -v '_body$' | sort -u); do
     count=$((count + 1))
     # tsr_NAME, or NAME where a macro of the test puts it together.

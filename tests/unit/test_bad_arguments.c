@@ -147,7 +147,10 @@ TEST(derivatives_refuse_bad_arguments)
     REFUSES("", tsr_backward(bad.spent));
     REFUSES("", tsr_backward_releasing(bad.error));
     REFUSES("a cotangent [3] for a result []", tsr_backward_from(loss, bad.v3));
-    REFUSES("", tsr_backward_from(loss, NULL));
+    HOLDS(!tsr_deconvnet_from(NULL, NULL));
+    REFUSES("there is no cotangent", tsr_deconvnet_from(loss, NULL));
+    REFUSES("a cotangent [3] for a result []", tsr_deconvnet_from(loss, bad.v3));
+    REFUSES("there is no cotangent", tsr_backward_from(loss, NULL));
     REFUSES("", tsr_backward_from(loss, bad.foreign));
     REFUSES("", tsr_backward_from(loss, bad.error));
     HOLDS(tsr_watch(NULL) == NULL && tsr_retain_grad(NULL) == NULL && tsr_grad(NULL) == NULL);

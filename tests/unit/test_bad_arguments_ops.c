@@ -2,6 +2,7 @@
 #include <limits.h>
 #include <math.h>
 
+#include "ops/trace.h"
 #include "tests/test.h"
 #include "tests/unit/bad_arguments.h"
 
@@ -248,6 +249,25 @@ TEST(ops_survive_every_number)
         SURVIVES(tsr_triplet_loss(x, bad.v3, &(tsr_triplet_options){.margin = s}));
         SURVIVES(tsr_gram(x, &(tsr_gram_options){.scale = s}));
     }
+    bad_close();
+}
+
+static void ignore_row(void *user, const tsr_trace_row *row)
+{
+    (void)user, (void)row;
+}
+
+TEST(traces_refuse_bad_arguments)
+{
+    bad_open();
+    HOLDS(!tsr_trace(NULL, ignore_row, NULL));
+    REFUSES("trace", tsr_trace(bad.v3, ignore_row, NULL));
+    REFUSES("is the error tensor", tsr_trace(bad.error, ignore_row, NULL));
+    (void)tsr_trace(bad.spent, ignore_row, NULL);
+    tsr_clear_error(bad.ctx);
+    tsr_tensor *y = tsr_relu(bad.image);
+    REFUSES("no function is given", tsr_trace(bad.image, NULL, NULL));
+    HOLDS(tsr_trace(bad.image, ignore_row, NULL) && y);
     bad_close();
 }
 
