@@ -4,6 +4,7 @@
 build=$1
 out=$2/amalgamation
 failed=0
+grep -q __asan_init "$build/libtessera.a" && { echo "skipped amalgamation: the library is built with sanitizers"; exit 77; }
 rm -rf "$out"
 mkdir -p "$out"
 
