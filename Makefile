@@ -51,7 +51,7 @@ LIBRARY_ONLY ?=
 TEST_SOURCES := $(wildcard tests/*.c tests/gradcheck/*.c tests/known-answers/*.c tests/unit/*.c)
 ifeq ($(filter double,$(REAL))$(LIBRARY_ONLY),)
   TEST_SOURCES += $(wildcard tests/apps/*.c)
-  TESTED_SOURCES := $(filter-out %/main.c,$(wildcard apps/facenet/*.c))
+  TESTED_SOURCES := $(filter-out %/main.c,$(wildcard apps/facenet/*.c apps/neurons/*.c))
 endif
 
 objects = $(patsubst %.c,$(OBJ)/%.o,$(1))
@@ -66,9 +66,10 @@ $(LIB): $(call objects,$(LIB_SOURCES))
 	@rm -f $@
 	$(AR) rcs $@ $^
 
-# An app is its own folder's sources, what apps share, and the library.
+# An app is its own folder's sources, what apps share, and the library; neurons looks into facenet's nets.
+BORROWED_neurons := $(filter-out %/main.c,$(wildcard apps/facenet/*.c))
 define app_rule
-$(OUT)/$(1): $(call objects,$(wildcard apps/$(1)/*.c) $(COMMON_SOURCES)) $(LIB)
+$(OUT)/$(1): $(call objects,$(wildcard apps/$(1)/*.c) $(BORROWED_$(1)) $(COMMON_SOURCES)) $(LIB)
 	$$(CC) $$(ALL_CFLAGS) $$(LDFLAGS) -o $$@ $$^ $$(LIBS)
 endef
 $(foreach app,$(APPS),$(eval $(call app_rule,$(app))))

@@ -20,6 +20,11 @@ bool tsr_backward_releasing(tsr_tensor *loss);
 /* Starts from d L / d y = `cotangent`, which has the shape of y. */
 bool tsr_backward_from(tsr_tensor *y, tsr_tensor *cotangent);
 
+/* The same, but each ReLU hands down what arrives at it where that is positive, wherever it let its own input through:
+ * with the switches of max pooling and the transposed filters of convolution, which are in their gradients anyway, the
+ * deconvnet of Zeiler and Fergus 2014, section 2.1. What gathers in the input is the reconstruction. */
+bool tsr_deconvnet_from(tsr_tensor *y, tsr_tensor *cotangent);
+
 /* Makes a tensor that no op computed (data) want a gradient; returns it. */
 tsr_tensor *tsr_watch(tsr_tensor *t);
 

@@ -213,16 +213,30 @@ bool tsr_backward_releasing(tsr_tensor *loss)
     return backward_scalar(loss, true);
 }
 
-bool tsr_backward_from(tsr_tensor *y, tsr_tensor *cotangent)
+static bool backward_from(tsr_tensor *y, tsr_tensor *cotangent, const char *what)
 {
-    if (!can_start(y, "backward_from") || tsr_is_error(cotangent) || !tsr_data(cotangent)) return false;
+    if (!can_start(y, what) || tsr_is_error(cotangent) || !tsr_data(cotangent)) return false;
     if (cotangent->ctx != y->ctx || !tsr_same_shape(cotangent->shape, y->shape)) {
-        tsr_fail(y->ctx, "backward_from: a cotangent %s for a result %s%s", tsr_shape_text(cotangent->shape).text,
+        tsr_fail(y->ctx, "%s: a cotangent %s for a result %s%s", what, tsr_shape_text(cotangent->shape).text,
                  tsr_shape_text(y->shape).text, cotangent->ctx != y->ctx ? " of another context" : "");
         return false;
     }
     cotangent->storage->references++;
     return walk(y, cotangent->storage, false);
+}
+
+bool tsr_backward_from(tsr_tensor *y, tsr_tensor *cotangent)
+{
+    return backward_from(y, cotangent, "backward_from");
+}
+
+bool tsr_deconvnet_from(tsr_tensor *y, tsr_tensor *cotangent)
+{
+    if (tsr_is_error(y)) return false;
+    y->ctx->deconvnet = true;
+    const bool done = backward_from(y, cotangent, "deconvnet_from");
+    y->ctx->deconvnet = false;
+    return done;
 }
 
 /* ---- what wants a gradient --------------------------------------------------------------------------------------- */

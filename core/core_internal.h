@@ -116,6 +116,7 @@ struct tsr_context {
     tsr_scope_record *scopes; /* [0 .. depth] */
     int depth, scope_capacity;
     bool recording;
+    bool deconvnet; /* while tsr_deconvnet_from walks: ReLUs rectify what comes back */
     tsr_node *tape; /* last node */
     tsr_piece *scratch;
     int64_t step_count;
@@ -163,6 +164,8 @@ void tsr_fail_memory(tsr_context *ctx, const char *what, size_t bytes);
 
 /* How messages call a call: "conv", or "conv (block1.conv)" where an input is a parameter of that layer. */
 tsr_text tsr_call_name(const tsr_node *n);
+/* "block1.conv" alone; "" where no input is a parameter. */
+tsr_text tsr_layer_name(const tsr_node *n);
 
 tsr_storage *tsr_storage_new(tsr_context *ctx, int64_t size, const char *what); /* values not set */
 void tsr_storage_drop(tsr_context *ctx, tsr_storage *storage);                  /* NULL is fine */

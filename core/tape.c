@@ -81,7 +81,7 @@ static tsr_tensor *give_up(tsr_node *n)
     return &ctx->error_tensor;
 }
 
-tsr_text tsr_call_name(const tsr_node *n)
+tsr_text tsr_layer_name(const tsr_node *n)
 {
     tsr_text name;
     const char *parameter = NULL;
@@ -91,7 +91,15 @@ tsr_text tsr_call_name(const tsr_node *n)
     }
     const char *end = parameter ? strrchr(parameter, '.') : NULL;
     const int length = end ? (int)(end - parameter) : 0;
-    snprintf(name.text, sizeof name.text, length ? "%s (%.*s)" : "%s", n->op->name, length, parameter);
+    snprintf(name.text, sizeof name.text, "%.*s", length, length ? parameter : "");
+    return name;
+}
+
+tsr_text tsr_call_name(const tsr_node *n)
+{
+    tsr_text name;
+    const tsr_text layer = tsr_layer_name(n);
+    snprintf(name.text, sizeof name.text, layer.text[0] ? "%.60s (%.120s)" : "%.60s", n->op->name, layer.text);
     return name;
 }
 

@@ -12,7 +12,8 @@ static TSR_INLINE tsr_real silu_slope(tsr_real x)
 }
 
 /* Comparisons are written so that a NaN stays one. */
-TSR_UNARY(relu, 1, x < 0 ? 0 : x, y > 0 ? g : 0)
+static TSR_ROW(relu_y, x < 0 ? 0 : x, x)
+static TSR_ROW(relu_x, y > 0 ? g : 0, x, y, g)
 TSR_UNARY(sigmoid, 6, tsr_sigmoid_of(x), g * y * (1 - y))
 TSR_UNARY(tanh, 6, tsr_tanh_of(x), g * (1 - y * y))
 /* log(1 + e^x) = max(x, 0) + log(1 + e^-|x|): no exponential of a large number. */
@@ -25,6 +26,20 @@ TSR_BINARY_OP(prelu, 1, a > 0 ? a : b * a, a > 0 ? g : b * g, a > 0 ? 0 : a * g)
 
 const tsr_row *const tsr_activation_rows[] = {NULL, relu_y, sigmoid_y, tanh_y};
 const tsr_row *const tsr_deactivation_rows[] = {NULL, relu_x, sigmoid_x, tanh_x};
+
+static void relu_backward(tsr_node *n)
+{
+    const tsr_tensor *y = tsr_result(n);
+    tsr_real *gx = tsr_gradient(n, 0);
+    if (gx) tsr_deactivate(tsr_node_context(n), TSR_RELU, tsr_data(y), tsr_data(tsr_cotangent(n)), gx, tsr_size(y));
+}
+
+static const tsr_map_op relu_op = {.op = {.name = "relu", .backward = relu_backward}, .cost = 1, .forward = relu_y};
+
+tsr_tensor *tsr_relu(tsr_tensor *x)
+{
+    return tsr_map_call(&relu_op, TSR_INPUTS(x));
+}
 
 static tsr_tensor *with_number(const tsr_map_op *op, tsr_tensor *x, double number, const char *what)
 {

@@ -51,6 +51,7 @@ void tsr_deactivate(tsr_context *ctx, tsr_activation activation, const tsr_real 
                     int64_t size)
 {
     tsr_map map = {.row = tsr_deactivation_rows[activation], .cost = 2, .shape = TSR_SHAPE(size)};
+    if (ctx->deconvnet && activation == TSR_RELU) y = g; /* g where g, not y, is positive */
     if (map.row)
         for (int i = 0; i < 2; i++) tsr_map_add(&map, y, NULL); /* x, which none of these look at, and y */
     tsr_map_add(&map, g, NULL);

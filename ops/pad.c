@@ -4,10 +4,6 @@
 
 /* Padding by a constant is a copy into the middle; reflecting and replicating are a choice of one input value
  * for each of the result along each padded axis, whose gradient adds up what was chosen more than once. */
-typedef struct padding {
-    tsr_pad_mode mode;
-    tsr_region region; /* of the result: where x lies in it */
-} padding;
 
 /* Which input value stands at `position`, counted from the first one. */
 static int64_t chosen(tsr_pad_mode mode, int64_t position, int64_t length)
@@ -18,14 +14,14 @@ static int64_t chosen(tsr_pad_mode mode, int64_t position, int64_t length)
     return position;
 }
 
-static bool is_padded(const padding *p, int axis)
+static bool is_padded(const tsr_padding *p, int axis)
 {
     return p->region.part.dims[axis] != p->region.whole.dims[axis];
 }
 
 /* One map for each axis from the first padded one to the last; what is before counts as batch, after as
  * channels. */
-static bool make_maps(tsr_node *n, const padding *p, tsr_resampling *r)
+static bool make_maps(tsr_node *n, const tsr_padding *p, tsr_resampling *r)
 {
     const tsr_shape in = p->region.part, out = p->region.whole;
     int first = 0, last = in.rank - 1;
@@ -47,7 +43,7 @@ static bool make_maps(tsr_node *n, const padding *p, tsr_resampling *r)
 
 static void pad_backward(tsr_node *n)
 {
-    const padding *p = tsr_saved(n);
+    const tsr_padding *p = tsr_saved(n);
     const tsr_real *g = tsr_data(tsr_cotangent(n));
     tsr_real *gx = tsr_gradient(n, 0);
     tsr_resampling r, back;
@@ -59,7 +55,7 @@ static void pad_backward(tsr_node *n)
 static const tsr_op pad_op = {.name = "pad", .backward = pad_backward};
 
 /* Fills in the region of the result where x goes; NULL, or the error tensor. */
-static tsr_tensor *read_pad_options(tsr_node *n, padding *p, const tsr_pad_options *options)
+static tsr_tensor *read_pad_options(tsr_node *n, tsr_padding *p, const tsr_pad_options *options)
 {
     const tsr_shape x = tsr_shape_of(tsr_input(n, 0));
     if (options->mode < TSR_PAD_CONSTANT || options->mode > TSR_PAD_REPLICATE)
@@ -89,7 +85,7 @@ static tsr_tensor *read_pad_options(tsr_node *n, padding *p, const tsr_pad_optio
 tsr_tensor *tsr_pad(tsr_tensor *x, const tsr_pad_options *options)
 {
     tsr_node *n = tsr_begin(&pad_op, TSR_INPUTS(x));
-    padding *p = tsr_save(n, sizeof *p);
+    tsr_padding *p = tsr_save(n, sizeof *p);
     if (!p) return tsr_end(n);
     if (!options) return tsr_reject(n, "options that say how far are required");
     tsr_tensor *error = read_pad_options(n, p, options);

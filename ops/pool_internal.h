@@ -5,9 +5,15 @@
 #include "ops/ops_internal.h"
 #include "ops/resample.h"
 
+/* One axis of tsr_pool_options, defaults filled in. */
+typedef struct tsr_pool_axis {
+    int64_t kernel, stride, before, after, in, out;
+} tsr_pool_axis;
+
 /* Saved by every pooling op. */
 typedef struct tsr_pooling {
     tsr_resampling boxes;
+    tsr_pool_axis axes[3]; /* adaptive: kernel 0 */
     double power; /* lp_pool */
     unsigned char *bytes; /* max_pool: where in its window each maximum lies; */
     void *places;         /* of windows with more places than a byte can tell, instead */

@@ -2,13 +2,8 @@
 
 /* ---- options ----------------------------------------------------------------------------------------------------- */
 
-/* One axis of the options, defaults filled in. */
-typedef struct geometry {
-    int64_t kernel, stride, before, after, in, out;
-} geometry;
-
 /* PyTorch's rule: rounded up, a last window counts if it begins inside the input or the padding before. */
-static int64_t result_length(const geometry *g, bool ceil_mode)
+static int64_t result_length(const tsr_pool_axis *g, bool ceil_mode)
 {
     const int64_t room = g->in + g->before + g->after - g->kernel + (ceil_mode ? g->stride - 1 : 0);
     if (room < 0 || g->in == 0) return 0;
@@ -17,7 +12,7 @@ static int64_t result_length(const geometry *g, bool ceil_mode)
 }
 
 /* Fills in one axis; NULL, or the error tensor. */
-static tsr_tensor *read_axis(tsr_node *n, const tsr_pool_options *o, int axis, geometry *g)
+static tsr_tensor *read_axis(tsr_node *n, const tsr_pool_options *o, int axis, tsr_pool_axis *g)
 {
     const tsr_shape x = tsr_shape_of(tsr_input(n, 0));
     g->in = x.dims[axis + 1];
@@ -48,7 +43,7 @@ static void add_window(tsr_axis_map *map, int64_t begin, int64_t end, int64_t co
 }
 
 /* Windows clipped to the input; an average divides by these or by the windows clipped to the padded input. */
-static bool slide_window(tsr_node *n, tsr_axis_map *map, const geometry *g, bool exclude_padding)
+static bool slide_window(tsr_node *n, tsr_axis_map *map, const tsr_pool_axis *g, bool exclude_padding)
 {
     if (!tsr_axis_map_new(n, map, g->in, g->out, g->out * tsr_smaller(g->kernel, g->in))) return false;
     for (int64_t o = 0; o < g->out; o++) {
@@ -100,18 +95,17 @@ static bool begin(tsr_node *n, tsr_pooling **p, tsr_tensor **error)
 tsr_pooling *tsr_pooling_windows(tsr_node *n, const tsr_pool_options *options, tsr_tensor **error)
 {
     tsr_pooling *p;
-    geometry axes[3];
     if (!begin(n, &p, error)) return NULL;
     const tsr_shape x = tsr_shape_of(tsr_input(n, 0));
     if (!options) *error = tsr_reject(n, "options with a kernel are required");
     for (int i = 0; i < 3 && !*error; i++) {
-        if (i < x.rank - 2) *error = read_axis(n, options, i, &axes[i]);
+        if (i < x.rank - 2) *error = read_axis(n, options, i, &p->axes[i]);
         else if (options->kernel[i] != 0)
             *error = tsr_reject(n, "a kernel for %d axes, input %s has %d spatial ones", i + 1, tsr_shape_text(x).text,
                                 x.rank - 2);
     }
     for (int i = 0; i < x.rank - 2 && !*error; i++)
-        if (!slide_window(n, &p->boxes.maps[i], &axes[i], options->exclude_padding)) *error = tsr_end(n);
+        if (!slide_window(n, &p->boxes.maps[i], &p->axes[i], options->exclude_padding)) *error = tsr_end(n);
     return *error ? NULL : p;
 }
 

@@ -3,7 +3,7 @@
 #ifndef TESSERA_OPS_STRIDED_H
 #define TESSERA_OPS_STRIDED_H
 
-#include "core/core.h"
+#include "ops/ops.h"
 
 /* A box of dims[0] x ... x dims[rank - 1] values and how far apart neighbours along each axis are, in both
  * blocks. */
@@ -24,6 +24,11 @@ typedef struct tsr_region {
     tsr_shape whole, part;
     int64_t begin[TSR_MAX_RANK];
 } tsr_region;
+
+typedef struct tsr_padding { /* saved by pad */
+    tsr_pad_mode mode;
+    tsr_region region; /* of the result: where x lies in it */
+} tsr_padding;
 
 /* Reads the part out of the whole; writes the part into the whole; the same with `value` everywhere else. */
 void tsr_region_read(tsr_context *ctx, const tsr_region *region, const tsr_real *whole, tsr_real *part);
