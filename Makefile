@@ -56,7 +56,7 @@ endif
 
 objects = $(patsubst %.c,$(OBJ)/%.o,$(1))
 
-.PHONY: all run build-tests test test-long gradcheck bench bench-peers curve fuzz fuzz-objects clean help compare-flags
+.PHONY: all check-static check-threads coverage run build-tests test test-long gradcheck bench bench-peers curve fuzz fuzz-objects clean help compare-flags
 .DELETE_ON_ERROR:
 
 all: $(LIB) $(APPS:%=$(OUT)/%)
@@ -97,6 +97,14 @@ $(OUT)/tests: $(call objects,$(TEST_SOURCES) $(TESTED_SOURCES) $(if $(LIBRARY_ON
 
 build-tests: $(OUT)/tests
 
+# facenet whose allocations can be made to fail.
+WRAP := $(call works,-Wl$(comma)--wrap=malloc$(comma)--wrap=calloc$(comma)--wrap=realloc)
+ifeq ($(REAL)$(if $(WRAP),-wrap),float-wrap)
+build-tests: $(OUT)/facenet-faults
+endif
+$(OUT)/facenet-faults: $(call objects,tests/faults/allocate.c $(wildcard apps/facenet/*.c) $(COMMON_SOURCES)) $(LIB)
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(WRAP) -o $@ $^ $(LIBS)
+
 test: all amalgamation
 	@$(MAKE) --no-print-directory REAL=float build-tests
 	@$(MAKE) --no-print-directory REAL=double build-tests
@@ -110,6 +118,29 @@ test-long: all amalgamation
 gradcheck:
 	@$(MAKE) --no-print-directory REAL=double build-tests
 	@$(BUILD)/double/tests --gradcheck
+
+# Lines of the library that the tests run, by gcov, per folder; MISSED=1 lists those they do not. In a build of its own.
+COVERAGE := $(BUILD)/coverage
+MISSED ?=
+coverage:
+	@for real in float double; do \
+	    $(MAKE) --no-print-directory BUILD=$(COVERAGE) REAL=$$real OPT=-O1 LDFLAGS=--coverage \
+	        CPPFLAGS='--coverage -fprofile-update=atomic' build-tests || exit 1; \
+	done
+	@sh tests/faults/coverage.sh $(COVERAGE) "$(MISSED)"
+
+# Needs clang. Two contexts in two threads under ThreadSanitizer (GCC's OpenMP is unknown to it, so without); setarch:
+# its memory map wants addresses that are not drawn at random.
+THREADS := $(BUILD)/threads
+check-threads:
+	@$(MAKE) --no-print-directory CC=clang OPENMP=0 OPT=-O1 BUILD=$(THREADS) SANITIZE=thread $(THREADS)/libtessera.a
+	clang -std=c11 -O1 -g -I. -fsanitize=thread -o $(THREADS)/threads tests/faults/threads.c $(THREADS)/libtessera.a -lm
+	setarch -R $(THREADS)/threads
+
+# cppcheck and clang-tidy, those that are there, with the choices of tests/faults/cppcheck.txt and .clang-tidy. Minutes.
+CHECKED := $(wildcard core/*.c ops/*.c nn/*.c optim/*.c)
+check-static:
+	@sh tests/faults/static.sh $(CHECKED)
 
 bench: $(OUT)/bench
 	@$(OUT)/bench --threads 1
@@ -176,6 +207,9 @@ help:
 	@echo 'make run DATA=dir  the same on a folder with one folder of pictures per person'
 	@echo 'make test          all tests, float and double; make test-long: the slow loops too'
 	@echo 'make gradcheck     the gradient checks as a table: op, inputs, worst error'
+	@echo 'make coverage      lines of the library that the tests run, per folder; MISSED=1 lists the others'
+	@echo 'make check-static  clang-tidy and cppcheck over the library, where they are installed (minutes)'
+	@echo 'make check-threads two contexts at once under the thread sanitizer of clang'
 	@echo 'make bench         speed of kernels and of whole training steps, with one thread and with all'
 	@echo 'make bench-peers   the same beside PyTorch, if it is installed; ROUNDS=3 ONLY=name (about six minutes a round)'
 	@echo 'make curve         does PyTorch follow the loss of our training on the same batches? DATA=folder STEPS=200'

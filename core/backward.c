@@ -55,8 +55,8 @@ tsr_real *tsr_write_gradient(tsr_tensor *t)
 
 tsr_tensor *tsr_cotangent(tsr_node *n)
 {
-    const tsr_tensor *y = n->output;
-    if (n->dead || !y->gradient) return &n->ctx->error_tensor;
+    const tsr_tensor *y = tsr_result(n);
+    if (tsr_dead(n) || !y || !y->gradient) return tsr_error_tensor(tsr_node_context(n));
     tsr_tensor *g = &n->cotangent;
     if (!g->storage) tsr_tensor_set(g, n->ctx, &y->shape, y->size, y->gradient);
     return g;
@@ -71,7 +71,7 @@ tsr_real *tsr_cotangent_room(tsr_node *n)
 
 tsr_real *tsr_gradient(tsr_node *n, int i)
 {
-    if (!tsr_wants(n, i) || n->ctx->failed) return NULL;
+    if (i < 0 || !tsr_wants(n, i) || n->ctx->failed) return NULL;
     tsr_node_input *input = &n->inputs[i];
     if (!input->pending) input->pending = tsr_storage_new(n->ctx, input->tensor->size, n->op->name);
     return input->pending ? input->pending->data : NULL;
@@ -100,9 +100,9 @@ static void deliver_gradient(tsr_node *n, int i, tsr_storage *gradient)
 
 void tsr_accumulate(tsr_node *n, int i, tsr_tensor *g)
 {
-    if (!tsr_wants(n, i) || tsr_is_error(g) || n->ctx->failed) return;
+    if (i < 0 || !tsr_wants(n, i) || tsr_is_error(g) || n->ctx->failed || !tsr_data(g)) return;
     tsr_tensor *t = n->inputs[i].tensor;
-    if (!tsr_same_shape(g->shape, t->shape)) {
+    if (g->ctx != n->ctx || !tsr_same_shape(g->shape, t->shape)) {
         tsr_fail(n->ctx, "%s: its backward made a gradient %s for input %d %s", n->op->name,
                  tsr_shape_text(g->shape).text, i, tsr_shape_text(t->shape).text);
         return;
@@ -184,7 +184,7 @@ static bool walk(tsr_tensor *y, tsr_storage *cotangent, bool releasing)
 
 static bool can_start(const tsr_tensor *y, const char *what)
 {
-    if (tsr_is_error(y) || y->ctx->failed || !tsr_data(y)) return false;
+    if (!y || y->ctx->failed || !tsr_data(y)) return false;
     if (y->node) return true;
     tsr_fail(y->ctx, "%s: nothing to differentiate: %s %s depends on no parameter, or its scope has ended", what,
              y->maker ? y->maker : "data", tsr_shape_text(y->shape).text);
@@ -215,7 +215,11 @@ bool tsr_backward_releasing(tsr_tensor *loss)
 
 static bool backward_from(tsr_tensor *y, tsr_tensor *cotangent, const char *what)
 {
-    if (!can_start(y, what) || tsr_is_error(cotangent) || !tsr_data(cotangent)) return false;
+    if (!can_start(y, what)) return false;
+    if (tsr_is_error(cotangent) || !cotangent->storage) {
+        tsr_fail(y->ctx, "%s: there is no cotangent", what);
+        return false;
+    }
     if (cotangent->ctx != y->ctx || !tsr_same_shape(cotangent->shape, y->shape)) {
         tsr_fail(y->ctx, "%s: a cotangent %s for a result %s%s", what, tsr_shape_text(cotangent->shape).text,
                  tsr_shape_text(y->shape).text, cotangent->ctx != y->ctx ? " of another context" : "");

@@ -177,6 +177,7 @@ void tsr_scope_sweep(tsr_context *ctx)
 
 void tsr_scope_end(tsr_scope *scope)
 {
+    if (!scope) return;
     tsr_context *ctx = scope->ctx;
     scope->ended = true;
     while (ctx && ctx->depth >= scope->depth) {

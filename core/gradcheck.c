@@ -116,16 +116,16 @@ static void check_input(check *c, int input, tsr_real *numeric, tsr_real *analyt
 tsr_gradcheck_report tsr_gradcheck(tsr_function fn, tsr_tensor *const *inputs, int count)
 {
     enum { MOST = 32 };
-    tsr_context *ctx = count > 0 ? tsr_context_of(inputs[0]) : NULL;
+    tsr_context *ctx = inputs && count > 0 ? tsr_context_of(inputs[0]) : NULL;
     bool wanted[MOST] = {0}, watched[MOST] = {0}, any = false;
     if (!ctx || ctx->failed) return (tsr_gradcheck_report){0};
     for (int i = 0; i < count && count <= MOST; i++) {
-        if (tsr_is_error(inputs[i]) || inputs[i]->node) count = MOST + 1;
+        if (tsr_is_error(inputs[i]) || inputs[i]->node || !inputs[i]->storage) count = MOST + 1;
         else watched[i] = inputs[i]->needs_grad;
         any = any || watched[i];
     }
-    if (count > MOST) {
-        tsr_fail(ctx, "gradcheck: needs 1 to %d inputs, each of them data", MOST);
+    if (count > MOST || !fn) {
+        tsr_fail(ctx, "gradcheck: needs a function of 1 to %d inputs, each of them data", MOST);
         return (tsr_gradcheck_report){0};
     }
     for (int i = 0; i < count; i++) wanted[i] = watched[i] || !any;

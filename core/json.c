@@ -238,7 +238,7 @@ static bool skip_word(tsr_json *json)
 bool tsr_json_skip(tsr_json *json)
 {
     enum { DEEPEST = 32 };
-    char closing[DEEPEST];
+    char closing[DEEPEST] = {0};
     int depth = 0;
     double number;
     do {

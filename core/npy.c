@@ -193,6 +193,7 @@ tsr_tensor *tsr_npy_load(tsr_context *ctx, const char *path)
 tsr_tensor *tsr_npy_load_bytes(tsr_context *ctx, const char *name, const void *bytes, size_t count)
 {
     tsr_reader reader;
+    if (!name || (!bytes && count > 0)) return tsr_fail(ctx, "npy: name or bytes are NULL");
     if (!tsr_reader_open_memory(&reader, ctx, name, bytes, (int64_t)count)) return tsr_fail(ctx, "npy");
     return load(&reader);
 }

@@ -7,7 +7,7 @@
 int64_t tsr_grain(double cost)
 {
     const double enough = 32768; /* values or operations: some microseconds, well above waking a thread */
-    if (!(cost > 0)) cost = 1;
+    if (!(cost > 1e-9)) cost = 1;
     return cost >= enough ? 1 : (int64_t)(enough / cost);
 }
 
@@ -19,7 +19,7 @@ static void run_piece(tsr_loop_body body, void *user, int64_t piece, int64_t gra
 
 void tsr_parallel(tsr_context *ctx, int64_t count, int64_t grain, tsr_loop_body body, void *user)
 {
-    if (count <= 0) return;
+    if (count <= 0 || !body) return;
     if (grain < 1) grain = 1;
     if (count <= grain) {
         body(user, 0, count);

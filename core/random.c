@@ -183,6 +183,7 @@ uint64_t tsr_random_below(tsr_rng rng, uint64_t index, uint64_t n)
 /* Fisher and Yates, from the end. */
 void tsr_random_permutation(tsr_rng rng, int64_t n, int64_t *order)
 {
+    if (!order) return;
     for (int64_t i = 0; i < n; i++) order[i] = i;
     for (int64_t i = n - 1; i > 0; i--) {
         const int64_t j = (int64_t)tsr_random_below(rng, (uint64_t)i, (uint64_t)i + 1), kept = order[i];

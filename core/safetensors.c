@@ -353,8 +353,8 @@ int tsr_archive_find(const tsr_archive *archive, const char *name)
 const char *tsr_archive_text_at(const tsr_archive *archive, int i, const char **key)
 {
     if (!archive || i < 0 || i >= archive->text_count) return NULL;
-    *key = archive->texts[i];
-    return after(*key);
+    if (key) *key = archive->texts[i];
+    return after(archive->texts[i]);
 }
 
 const char *tsr_archive_metadata(const tsr_archive *archive, const char *key)
@@ -370,7 +370,7 @@ tsr_tensor *tsr_archive_tensor(tsr_archive *archive, int i)
     tsr_context *ctx = archive->reader.ctx;
     const entry *e = entry_at(archive, i);
     if (!e && !tsr_error(ctx)) FAIL(archive, "holds %d tensors, there is no tensor %d", archive->count, i);
-    tsr_tensor *t = tsr_error(ctx) ? NULL : tsr_tensor_empty(ctx, &e->shape, "archive");
+    tsr_tensor *t = !e || tsr_error(ctx) ? NULL : tsr_tensor_empty(ctx, &e->shape, "archive");
     if (t && tsr_reader_seek(&archive->reader, LENGTH_BYTES + (int64_t)archive->header_bytes + e->begin) &&
         tsr_reader_values(&archive->reader, tsr_write(t), tsr_size(t), e->type->number))
         return t;
@@ -445,6 +445,11 @@ static void put_header(builder *b, const tsr_archive_content *content)
 static int64_t check_content(tsr_context *ctx, const char *path, const tsr_archive_content *content)
 {
     int64_t total = 0;
+    if (content->count < 0 || (content->count > 0 && (!content->entries || !content->values)) ||
+        content->text_count < 0 || (content->text_count > 0 && !content->texts)) {
+        tsr_file_fail(ctx, path, "cannot be written: entries, their values or texts are NULL, or a count is negative");
+        return -1;
+    }
     for (int i = 0; i < content->count; i++) {
         const tsr_archive_entry *e = &content->entries[i];
         const int64_t size = e->name ? tsr_shape_size(e->shape) : -1;

@@ -30,9 +30,10 @@ static bool usable(tsr_context *ctx, const tsr_op *op, int i, const tsr_tensor *
 tsr_node *tsr_begin(const tsr_op *op, int count, tsr_tensor *const *inputs)
 {
     tsr_context *ctx = NULL;
-    for (int i = 0; i < count && !ctx; i++) ctx = inputs[i] ? inputs[i]->ctx : NULL;
+    for (int i = 0; i < count && inputs && !ctx; i++) ctx = inputs[i] ? inputs[i]->ctx : NULL;
     if (!ctx) return (tsr_node *)&nowhere;
-    if (ctx->failed) return &ctx->dead;
+    if (!op) tsr_fail(ctx, "begin: the op is NULL");
+    if (!op || ctx->failed) return &ctx->dead;
     tsr_node *n = tsr_pool_take(&ctx->pool, node_bytes(count));
     if (!n) {
         tsr_fail_memory(ctx, op->name, node_bytes(count));
@@ -61,7 +62,7 @@ tsr_node *tsr_begin(const tsr_op *op, int count, tsr_tensor *const *inputs)
 
 bool tsr_dead(const tsr_node *n)
 {
-    return n->dead;
+    return !n || n->dead;
 }
 
 static void node_free(tsr_node *n)
@@ -73,8 +74,8 @@ static void node_free(tsr_node *n)
 /* Ends a call that failed. */
 static tsr_tensor *give_up(tsr_node *n)
 {
-    tsr_context *ctx = n->ctx;
-    if (!ctx || n == &ctx->dead) return n->output;
+    tsr_context *ctx = tsr_node_context(n);
+    if (!ctx || n == &ctx->dead) return tsr_result(n);
     tsr_pieces_release(ctx, &ctx->scratch, n->scratch_mark);
     if (n->output) tsr_tensor_free(n->output);
     node_free(n);
@@ -105,7 +106,7 @@ tsr_text tsr_call_name(const tsr_node *n)
 
 tsr_tensor *tsr_reject(tsr_node *n, const char *format, ...)
 {
-    if (!n->dead) {
+    if (!tsr_dead(n)) {
         char text[400];
         va_list arguments;
         va_start(arguments, format);
@@ -119,7 +120,7 @@ tsr_tensor *tsr_reject(tsr_node *n, const char *format, ...)
 
 tsr_real *tsr_output(tsr_node *n, tsr_shape shape)
 {
-    if (n->dead) return NULL;
+    if (tsr_dead(n)) return NULL;
     n->output = tsr_tensor_empty(n->ctx, &shape, n->op->name);
     if (!n->output) {
         n->dead = true;
@@ -130,8 +131,13 @@ tsr_real *tsr_output(tsr_node *n, tsr_shape shape)
 
 void tsr_output_view(tsr_node *n, int i, tsr_shape shape)
 {
-    if (n->dead) return;
-    const tsr_tensor *x = n->inputs[i].tensor;
+    if (tsr_dead(n)) return;
+    const tsr_tensor *x = tsr_input(n, i);
+    if (!x || tsr_shape_size(shape) != x->size) {
+        tsr_fail(n->ctx, "%s: input %d cannot be seen as %s", n->op->name, i, tsr_shape_text(shape).text);
+        n->dead = true;
+        return;
+    }
     x->storage->references++;
     n->output = tsr_tensor_new(n->ctx, &shape, x->size, x->storage);
     if (!n->output) n->dead = true;
@@ -139,8 +145,8 @@ void tsr_output_view(tsr_node *n, int i, tsr_shape shape)
 
 tsr_tensor *tsr_end(tsr_node *n)
 {
-    if (n->dead || !n->output) {
-        if (!n->dead) tsr_fail(n->ctx, "%s: the op made no result", n->op->name);
+    if (tsr_dead(n) || !n->output) {
+        if (!tsr_dead(n)) tsr_fail(n->ctx, "%s: the op made no result", n->op->name);
         return give_up(n);
     }
     tsr_context *ctx = n->ctx;
@@ -204,7 +210,7 @@ void tsr_pieces_release(tsr_context *ctx, tsr_piece **list, const tsr_piece *end
 
 void *tsr_save(tsr_node *n, size_t bytes)
 {
-    if (n->dead) return NULL;
+    if (tsr_dead(n)) return NULL;
     const bool fits = !n->first_saved && bytes <= sizeof n->room;
     void *memory = fits ? n->room : new_piece(n, bytes, &n->saved);
     if (!n->first_saved) n->first_saved = memory;
@@ -213,43 +219,43 @@ void *tsr_save(tsr_node *n, size_t bytes)
 
 void *tsr_saved(const tsr_node *n)
 {
-    return n->dead ? NULL : n->first_saved;
+    return tsr_dead(n) ? NULL : n->first_saved;
 }
 
 void *tsr_scratch(tsr_node *n, size_t bytes)
 {
-    return n->dead ? NULL : new_piece(n, bytes, &n->ctx->scratch);
+    return tsr_dead(n) ? NULL : new_piece(n, bytes, &n->ctx->scratch);
 }
 
 /* ---- looking at a call ------------------------------------------------------------------------------------------- */
 
 bool tsr_wants(const tsr_node *n, int i)
 {
-    if (n->dead || !n->records || i >= n->count) return false;
+    if (tsr_dead(n) || !n->records || i >= n->count) return false;
     return i < 0 || (n->inputs[i].tensor && n->inputs[i].tensor->needs_grad);
 }
 
 void tsr_count_work(tsr_node *n, double multiply_adds)
 {
-    if (!n->dead) n->work += multiply_adds;
+    if (!tsr_dead(n)) n->work += multiply_adds;
 }
 
 tsr_context *tsr_node_context(const tsr_node *n)
 {
-    return n->ctx;
+    return n ? n->ctx : NULL;
 }
 
 int tsr_input_count(const tsr_node *n)
 {
-    return n->count;
+    return n ? n->count : 0;
 }
 
 tsr_tensor *tsr_input(const tsr_node *n, int i)
 {
-    return n->dead || i < 0 || i >= n->count ? NULL : n->inputs[i].tensor;
+    return tsr_dead(n) || i < 0 || i >= n->count ? NULL : n->inputs[i].tensor;
 }
 
 tsr_tensor *tsr_result(const tsr_node *n)
 {
-    return n->output;
+    return n ? n->output : NULL;
 }

@@ -7,8 +7,8 @@
 
 tsr_shape tsr_make_shape(int rank, const int64_t *dims)
 {
-    tsr_shape shape = {.rank = rank};
-    for (int i = 0; i < rank && i < TSR_MAX_RANK; i++) shape.dims[i] = dims[i];
+    tsr_shape shape = {.rank = dims || rank == 0 ? rank : -1};
+    for (int i = 0; i < shape.rank && i < TSR_MAX_RANK; i++) shape.dims[i] = dims[i];
     return shape;
 }
 
@@ -172,7 +172,7 @@ tsr_tensor *tsr_values(tsr_context *ctx, tsr_shape shape, const tsr_real *values
     if (!values && tsr_shape_size(shape) > 0) return tsr_fail(ctx, "values: no values were given (NULL)");
     tsr_tensor *t = tsr_tensor_empty(ctx, &shape, "values");
     if (!t) return tsr_error_tensor(ctx);
-    if (t->size > 0) memcpy(t->storage->data, values, t->storage->bytes);
+    if (values) memcpy(t->storage->data, values, t->storage->bytes);
     return t;
 }
 
@@ -314,6 +314,7 @@ static void print_axis(const tsr_tensor *t, int axis, const tsr_real *values, FI
 
 void tsr_print(const tsr_tensor *t, FILE *out)
 {
+    if (!out) return;
     if (tsr_is_error(t)) {
         fprintf(out, "error: %s\n", t && tsr_error(t->ctx) ? tsr_error(t->ctx) : "no tensor");
         return;

@@ -86,5 +86,6 @@ void tsr_initialise(tsr_model *m, tsr_entry *entry, const tsr_init *init)
         if (size > 0) orthogonal(m->ctx, x, size / columns, columns, rng, gain);
         break;
     }
+    default: tsr_fail(m->ctx, "parameter: there is no init kind %d", (int)init->kind);
     }
 }

@@ -3,14 +3,23 @@
 #include "ops/ops_internal.h"
 
 /* What a layer returns where it cannot go on. */
-static tsr_tensor *failed(const tsr_tensor *x)
+static tsr_tensor *failed(const tsr_model *m, const tsr_tensor *x)
 {
-    return tsr_error_tensor(tsr_context_of(x));
+    return tsr_error_tensor(m ? m->ctx : tsr_context_of(x));
 }
 
-static bool ready(const tsr_model *m, const tsr_tensor *x)
+/* Whether the layer can look at its input; if not, an error sticks. */
+static bool ready(const tsr_model *m, const char *layer, const char *name, const tsr_tensor *x)
 {
-    return m && !tsr_is_error(x) && !m->ctx->failed;
+    tsr_context *ctx = m ? m->ctx : tsr_context_of(x);
+    if (!ctx || ctx->failed) return false;
+    if (!m) tsr_fail(ctx, "%s: the model is NULL", layer);
+    else if (!name || !*name) tsr_fail(ctx, "%s: an empty name", layer);
+    else if (!x) tsr_fail(ctx, "%s \"%s\": the input is NULL", layer, name);
+    else if (x->ctx != ctx) tsr_fail(ctx, "%s \"%s\": the input belongs to another context", layer, name);
+    else if (tsr_is_error(x)) tsr_fail(ctx, "%s \"%s\": the input is the error tensor of an earlier failure", layer, name);
+    else return true;
+    return false;
 }
 
 static tsr_tensor *leave_with(tsr_model *m, tsr_tensor *y)
@@ -53,7 +62,7 @@ tsr_tensor *tsr_nn_linear(tsr_model *m, const char *name, tsr_tensor *x, int64_t
 {
     static const tsr_linear_options no_options = {0};
     const tsr_linear_options *o = options ? options : &no_options;
-    if (!ready(m, x)) return failed(x);
+    if (!ready(m, "linear", name, x)) return failed(m, x);
     if (x->shape.rank < 2 || features < 1)
         return tsr_fail(m->ctx, "linear \"%s\": input %s needs a batch axis and features, and %lld features out", name,
                         tsr_shape_text(x->shape).text, (long long)features);
@@ -70,7 +79,8 @@ tsr_tensor *tsr_nn_linear(tsr_model *m, const char *name, tsr_tensor *x, int64_t
 
 tsr_tensor *tsr_nn_maxout(tsr_model *m, const char *name, tsr_tensor *x, int64_t features, int pieces)
 {
-    return tsr_maxout(tsr_nn_linear(m, name, x, features * pieces, NULL), pieces);
+    const bool fits = features > 0 && pieces > 0 && features <= INT64_MAX / pieces;
+    return tsr_maxout(tsr_nn_linear(m, name, x, fits ? features * pieces : 0, NULL), pieces);
 }
 
 /* ---- convolutions ------------------------------------------------------------------------------------------------ */
@@ -115,11 +125,11 @@ tsr_tensor *tsr_nn_conv(tsr_model *m, const char *name, tsr_tensor *x, int64_t c
                         const tsr_conv_options *options)
 {
     const tsr_conv_options *o = options ? options : &no_conv_options;
-    if (!ready(m, x)) return failed(x);
+    if (!ready(m, "conv", name, x)) return failed(m, x);
     const int groups = tsr_default_int(o->groups, 1);
     const int64_t in = groups > 0 && tsr_dim(x, -1) % groups == 0 ? tsr_dim(x, -1) / groups : 0;
     const tsr_shape shape = kernel_shape(m, x, o, (kernel_request){"conv", name, in, channels});
-    if (m->ctx->failed) return failed(x);
+    if (m->ctx->failed) return failed(m, x);
     tsr_enter(m, name);
     const layer_parameters p = kernel_and_bias(m, &shape, channels, o);
     return leave_with(m, tsr_conv(x, p.weight, p.bias, o));
@@ -129,11 +139,11 @@ tsr_tensor *tsr_nn_conv_transpose(tsr_model *m, const char *name, tsr_tensor *x,
                                   const tsr_conv_options *options)
 {
     const tsr_conv_options *o = options ? options : &no_conv_options;
-    if (!ready(m, x)) return failed(x);
+    if (!ready(m, "conv_transpose", name, x)) return failed(m, x);
     const int groups = tsr_default_int(o->groups, 1);
     const int64_t in = groups > 0 && channels % groups == 0 ? channels / groups : 0;
     const tsr_shape shape = kernel_shape(m, x, o, (kernel_request){"conv_transpose", name, in, tsr_dim(x, -1)});
-    if (m->ctx->failed) return failed(x);
+    if (m->ctx->failed) return failed(m, x);
     tsr_enter(m, name);
     const layer_parameters p = kernel_and_bias(m, &shape, channels, o);
     return leave_with(m, tsr_conv_transpose(x, p.weight, p.bias, o));
@@ -160,10 +170,10 @@ tsr_tensor *tsr_nn_locally_connected(tsr_model *m, const char *name, tsr_tensor 
                                      const tsr_conv_options *options)
 {
     const tsr_conv_options *o = options ? options : &no_conv_options;
-    if (!ready(m, x)) return failed(x);
+    if (!ready(m, "locally_connected", name, x)) return failed(m, x);
     const int64_t in = tsr_dim(x, -1);
     const tsr_shape kernel = kernel_shape(m, x, o, (kernel_request){"locally_connected", name, in, channels});
-    if (m->ctx->failed) return failed(x);
+    if (m->ctx->failed) return failed(m, x);
     const int64_t height = positions(tsr_dim(x, 1), o, 0), width = positions(tsr_dim(x, 2), o, 1);
     if (tsr_rank(x) != 4 || height < 1 || width < 1)
         return tsr_fail(m->ctx, "locally_connected \"%s\": input %s with kernel [%d, %d] has no output", name,
@@ -192,7 +202,7 @@ static layer_parameters scale_and_shift(tsr_model *m, tsr_shape shape, bool no_a
 tsr_tensor *tsr_nn_batch_norm(tsr_model *m, const char *name, tsr_tensor *x, const tsr_norm_options *options)
 {
     tsr_norm_options o = options ? *options : (tsr_norm_options){0};
-    if (!ready(m, x)) return failed(x);
+    if (!ready(m, "batch_norm", name, x)) return failed(m, x);
     const tsr_shape shape = TSR_SHAPE(tsr_dim(x, -1));
     tsr_enter(m, name);
     const layer_parameters p = scale_and_shift(m, shape, o.no_affine);
@@ -205,7 +215,7 @@ tsr_tensor *tsr_nn_batch_norm(tsr_model *m, const char *name, tsr_tensor *x, con
 tsr_tensor *tsr_nn_layer_norm(tsr_model *m, const char *name, tsr_tensor *x, const tsr_norm_options *options)
 {
     const tsr_norm_options o = options ? *options : (tsr_norm_options){0};
-    if (!ready(m, x)) return failed(x);
+    if (!ready(m, "layer_norm", name, x)) return failed(m, x);
     const int axes = tsr_default_int(o.axes, 1);
     if (axes < 1 || axes > tsr_rank(x))
         return tsr_fail(m->ctx, "layer_norm \"%s\": input %s has no %d trailing axes", name,
@@ -220,7 +230,7 @@ tsr_tensor *tsr_nn_group_norm(tsr_model *m, const char *name, tsr_tensor *x, int
                               const tsr_norm_options *options)
 {
     const tsr_norm_options o = options ? *options : (tsr_norm_options){0};
-    if (!ready(m, x)) return failed(x);
+    if (!ready(m, "group_norm", name, x)) return failed(m, x);
     tsr_enter(m, name);
     const layer_parameters p = scale_and_shift(m, TSR_SHAPE(tsr_dim(x, -1)), o.no_affine);
     return leave_with(m, tsr_group_norm(x, groups, p.weight, p.bias, &o));
@@ -229,7 +239,7 @@ tsr_tensor *tsr_nn_group_norm(tsr_model *m, const char *name, tsr_tensor *x, int
 tsr_tensor *tsr_nn_instance_norm(tsr_model *m, const char *name, tsr_tensor *x, const tsr_norm_options *options)
 {
     const tsr_norm_options o = options ? *options : (tsr_norm_options){0};
-    if (!ready(m, x)) return failed(x);
+    if (!ready(m, "instance_norm", name, x)) return failed(m, x);
     tsr_enter(m, name);
     const layer_parameters p = scale_and_shift(m, TSR_SHAPE(tsr_dim(x, -1)), o.no_affine);
     return leave_with(m, tsr_instance_norm(x, p.weight, p.bias, &o));
@@ -239,7 +249,7 @@ tsr_tensor *tsr_nn_instance_norm(tsr_model *m, const char *name, tsr_tensor *x, 
 
 tsr_tensor *tsr_nn_prelu(tsr_model *m, const char *name, tsr_tensor *x, bool per_channel)
 {
-    if (!ready(m, x)) return failed(x);
+    if (!ready(m, "prelu", name, x)) return failed(m, x);
     tsr_enter(m, name);
     tsr_tensor *slope = tsr_parameter_init(m, "weight", TSR_SHAPE(per_channel ? tsr_dim(x, -1) : 1),
                                            &(tsr_init){.kind = TSR_INIT_CONSTANT, .value = 0.25});

@@ -157,7 +157,7 @@ void tsr_enter(tsr_model *m, const char *name)
 {
     if (!m) return;
     if (!name || !*name) tsr_fail(m->ctx, "model: an empty name");
-    tsr_part *child = m->ctx->failed ? NULL : child_of(m, m->at, name);
+    tsr_part *child = !name || m->ctx->failed ? NULL : child_of(m, m->at, name);
     if (child) m->at = child;
     else m->missed++;
 }
@@ -281,9 +281,11 @@ tsr_tensor *tsr_find_tensor(tsr_model *m, const tsr_request *request)
 
 tsr_tensor *tsr_parameter(tsr_model *m, const char *name, tsr_tensor *initial)
 {
-    if (!m || tsr_is_error(initial)) return m ? tsr_error_tensor(m->ctx) : NULL;
+    if (!m) return NULL;
+    if (tsr_is_error(initial) || !initial->storage)
+        return tsr_fail(m->ctx, "parameter: \"%s\" starts from no tensor, a spent one or an error", name ? name : "");
     if (initial->ctx != m->ctx)
-        return tsr_fail(m->ctx, "parameter: \"%s\" starts from a tensor of another context", name);
+        return tsr_fail(m->ctx, "parameter: \"%s\" starts from a tensor of another context", name ? name : "");
     bool made;
     tsr_entry *entry = tsr_find_entry(m, &(tsr_request){.name = name, .shape = &initial->shape}, &made);
     if (!entry) return tsr_error_tensor(m->ctx);

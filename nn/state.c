@@ -27,7 +27,7 @@ static void convert(const tsr_layout *layout, const tsr_real *from, tsr_real *to
 {
     const int rank = layout->view.rank;
     const int64_t size = tsr_shape_size(layout->view);
-    int64_t view_stride[TSR_MAX_RANK], length[TSR_MAX_RANK], stride[TSR_MAX_RANK], at[TSR_MAX_RANK] = {0}, file = 0;
+    int64_t view_stride[TSR_MAX_RANK] = {0}, length[TSR_MAX_RANK], stride[TSR_MAX_RANK], at[TSR_MAX_RANK] = {0}, file = 0;
     for (int64_t i = rank - 1, step = 1; i >= 0; step *= layout->view.dims[i], i--) view_stride[i] = step;
     for (int i = 0; i < rank; i++) {
         length[i] = layout->view.dims[layout->order[i]];
@@ -85,6 +85,10 @@ static void drop_text(tsr_model *m, const char *key)
 void tsr_set_text(tsr_model *m, const char *key, const char *value)
 {
     if (!m || m->ctx->failed) return;
+    if (!key) {
+        tsr_fail(m->ctx, "model: a text without a key");
+        return;
+    }
     tsr_pair *pair = find_text(m, key);
     if (!value) {
         drop_text(m, key);
@@ -108,7 +112,7 @@ void tsr_set_text(tsr_model *m, const char *key, const char *value)
 
 const char *tsr_text_of(const tsr_model *m, const char *key)
 {
-    const tsr_pair *pair = m ? find_text(m, key) : NULL;
+    const tsr_pair *pair = m && key ? find_text(m, key) : NULL;
     return pair ? pair->value : NULL;
 }
 

@@ -49,7 +49,11 @@ void tsr_summary_add(tsr_model *m, const tsr_tensor *y)
 bool tsr_summary_rows(tsr_model *m, tsr_network net, tsr_tensor *x, void (*row)(void *user, const tsr_summary_row *row),
                       void *user)
 {
-    if (!m || m->ctx->failed || tsr_is_error(x)) return false;
+    if (!m || m->ctx->failed) return false;
+    if (!net || !row || tsr_is_error(x) || !x->storage) {
+        tsr_fail(m->ctx, "summary: the network, its input or where to tell the rows is NULL or spent");
+        return false;
+    }
     const bool training = m->training;
     struct tsr_summary_state state = {.row = row, .user = user, .work = m->ctx->work};
     for (int i = 0; i < m->entries.count; i++) ((tsr_entry *)m->entries.items[i])->summarised = false;
@@ -57,7 +61,7 @@ bool tsr_summary_rows(tsr_model *m, tsr_network net, tsr_tensor *x, void (*row)(
     m->training = false;
     TSR_NO_GRAD(m->ctx) {
         const tsr_tensor *y = net(m, x);
-        tsr_summary_row rest = {.name = "outside layers", .shape = y->shape};
+        tsr_summary_row rest = {.name = "outside layers", .shape = tsr_shape_of(y)};
         for (int i = 0; i < m->entries.count; i++) rest.parameters += first_size(m->entries.items[i]);
         if (!m->ctx->failed && (rest.parameters > 0 || m->ctx->work > state.work)) tell(m, &rest);
     }
@@ -99,11 +103,15 @@ static void print_row(void *user, const tsr_summary_row *row)
 
 bool tsr_summary(tsr_model *m, tsr_network net, tsr_tensor *x, FILE *out)
 {
-    if (!m || m->ctx->failed || tsr_is_error(x)) return false;
+    if (!m || m->ctx->failed) return false;
+    if (!out) {
+        tsr_fail(m->ctx, "summary: the file is NULL");
+        return false;
+    }
     summary_table t = {.out = out};
     fprintf(out, "%-28s %-24s %14s %18s\n", "layer", "result", "parameters", "multiply-adds");
     const bool done = tsr_summary_rows(m, net, x, print_row, &t);
-    fprintf(out, "%-28s %-24s %14s %18s\n", "total", tsr_shape_text(x->shape).text, grouped(t.parameters).text,
+    fprintf(out, "%-28s %-24s %14s %18s\n", "total", tsr_shape_text(tsr_shape_of(x)).text, grouped(t.parameters).text,
             grouped(t.multiply_adds).text);
     return done;
 }

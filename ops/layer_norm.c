@@ -81,7 +81,7 @@ static TSR_LOOP(layer_gradient_body)
     const int64_t width = job->at.width;
     const tsr_real *restrict scale = job->scale;
     double *restrict scale_sums = job->sums ? job->sums + begin / job->grain * 2 * width : NULL;
-    double *restrict shift_sums = scale_sums + width;
+    double *restrict shift_sums = scale_sums ? scale_sums + width : NULL;
     if (job->sums) memset(scale_sums, 0, (size_t)(2 * width) * sizeof *scale_sums);
     for (int64_t row = begin; row < end; row++) {
         const tsr_real *restrict x = job->x + row * width, *restrict g = job->g + row * width;

@@ -228,8 +228,9 @@ bool tsr_split(tsr_tensor *x, int axis, int count, tsr_tensor **parts)
             tsr_fail(ctx, "split: axis %d of %s cannot be cut into %d equal parts", axis,
                      tsr_shape_text(shape).text, count);
     }
+    if (!parts) tsr_fail(ctx, "split: there is no room for the parts (NULL)");
     const int64_t length = count > 0 ? tsr_dim(x, along) / count : 0;
-    for (int i = 0; i < count; i++) parts[i] = tsr_slice(x, along, i * length, (i + 1) * length);
+    for (int i = 0; parts && i < count; i++) parts[i] = tsr_slice(x, along, i * length, (i + 1) * length);
     return ctx && !tsr_error(ctx);
 }
 

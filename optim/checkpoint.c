@@ -112,14 +112,17 @@ static bool write_sheet(sheet *s, const char *path)
     return done;
 }
 
+static bool fit(const tsr_model *m, const tsr_optimizer *opt)
+{
+    if (!m || m->ctx->failed) return false;
+    if (opt && opt->m == m) return true;
+    tsr_fail(m->ctx, "checkpoint: the optimizer is %s", opt ? "another model's" : "NULL");
+    return false;
+}
+
 bool tsr_checkpoint_save(tsr_model *m, tsr_optimizer *opt, const char *path)
 {
-    if (!m || !opt || m->ctx->failed) return false;
-    if (opt->m != m) {
-        tsr_fail(m->ctx, "checkpoint: the optimizer is another model's");
-        return false;
-    }
-    if (!tsr_optimizer_catch_up(opt)) return false;
+    if (!fit(m, opt) || !tsr_optimizer_catch_up(opt)) return false;
     tsr_context *ctx = m->ctx;
     sheet s = {.opt = opt,
                .room = opt->slots.count * TSR_MOST_STATES + (opt->lbfgs ? tsr_lbfgs_vector_count(opt) : 0) + 1};
@@ -227,7 +230,7 @@ static bool read_numbers(tsr_optimizer *opt, const tsr_archive *archive, const c
 
 bool tsr_checkpoint_load(tsr_model *m, tsr_optimizer *opt, const char *path)
 {
-    if (!m || !opt || !tsr_model_load(m, path, NULL)) return false;
+    if (!fit(m, opt) || !tsr_model_load(m, path, NULL)) return false;
     tsr_archive *archive = tsr_archive_open(m->ctx, path);
     if (!archive) return false;
     tsr_optimizer_forget(opt); /* fresh slots take what the file brings */

@@ -4,6 +4,7 @@
 #include "optim/optim_internal.h"
 #include "ops/ops_internal.h"
 
+#include <limits.h>
 #include <math.h>
 #include <string.h>
 
@@ -32,8 +33,14 @@ tsr_optimizer *tsr_lbfgs(tsr_model *m, const tsr_lbfgs_options *options)
     const tsr_lbfgs_options o = options ? *options : (tsr_lbfgs_options){0};
     if (!m || m->ctx->failed) return NULL;
     const int iterations = tsr_default_int(o.max_iterations, 20), history = tsr_default_int(o.history, 10);
-    const double lr = tsr_default_double(o.lr, 1);
-    if (iterations < 1 || history < 1 || history > 1000 || o.max_evaluations < 0 || !(lr > 0)) {
+    const double lr = tsr_default_double(o.lr, 1), gradient = tsr_default_double(o.tolerance_gradient, 1e-7);
+    const double change = tsr_default_double(o.tolerance_change, 1e-9);
+    if (!(gradient >= 0 && gradient < HUGE_VAL && change >= 0 && change < HUGE_VAL)) {
+        tsr_fail(m->ctx, "L-BFGS: tolerance_gradient %g, tolerance_change %g: both must be numbers of at least 0", gradient,
+                 change);
+        return NULL;
+    }
+    if (iterations < 1 || history < 1 || history > 1000 || o.max_evaluations < 0 || !(lr > 0 && lr < HUGE_VAL)) {
         tsr_fail(m->ctx,
                  "L-BFGS: lr %g, history %d (1 to 1000), max_iterations %d, max_evaluations %d: all must be above 0", lr,
                  history, iterations, o.max_evaluations);
@@ -45,11 +52,11 @@ tsr_optimizer *tsr_lbfgs(tsr_model *m, const tsr_lbfgs_options *options)
         if (l) tsr_release(m->ctx, l, sizeof *l);
         return NULL;
     }
-    *l = (struct tsr_lbfgs){.tolerance_gradient = tsr_default_double(o.tolerance_gradient, 1e-7),
-                            .tolerance_change = tsr_default_double(o.tolerance_change, 1e-9),
+    *l = (struct tsr_lbfgs){.tolerance_gradient = gradient,
+                            .tolerance_change = change,
                             .history = history,
                             .max_iterations = iterations,
-                            .max_evaluations = tsr_default_int(o.max_evaluations, iterations * 5 / 4),
+                            .max_evaluations = tsr_default_int(o.max_evaluations, (int)fmin(1.25 * iterations, INT_MAX)),
                             .scale = 1};
     opt->lbfgs = l;
     return opt;

@@ -86,6 +86,12 @@ static void apply_groups(const tsr_optimizer *opt, tsr_slot *slot)
 void tsr_group(tsr_optimizer *opt, const char *prefix, const tsr_group_options *options)
 {
     if (!opt || opt->ctx->failed) return;
+    const double scale = options ? tsr_default_double(options->lr_scale, 1) : 1;
+    const double decay = options ? tsr_default_double(options->weight_decay, 0) : 0;
+    if (!(scale >= 0 && scale < HUGE_VAL && decay >= 0 && decay < HUGE_VAL)) {
+        tsr_fail(opt->ctx, "group: lr_scale = %g, weight_decay = %g; both must be numbers of at least 0", scale, decay);
+        return;
+    }
     tsr_group_rule *group = tsr_allocate(opt->ctx, sizeof *group, "a group");
     if (!group) return;
     group->prefix = tsr_copy_text(opt->ctx, prefix ? prefix : "");

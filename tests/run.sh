@@ -35,6 +35,11 @@ run_script() {
     esac >> "$results"
     echo "stop" >> "$results"
 }
+run_script every_function_is_given_bad_arguments tests/faults/rows.sh
+case " $* " in *" --long "*) long=--long ;; *) long= ;; esac
+run_script no_state_outside_of_contexts tests/faults/globals.sh "$build"
+run_script facenet_out_of_memory tests/faults/memory.sh "$build" "$build/test-tmp" $long
+run_script facenet_without_room_or_killed tests/faults/disk.sh "$build" "$build/test-tmp" $long
 run_script programs tests/programs.sh "$build" "$build/test-tmp"
 run_script amalgamation tests/ports/amalgamation.sh "$build" "$build/test-tmp" "$@"
 case " $* " in

@@ -257,6 +257,15 @@ static void print_verbs(const char *program, const char *about, const verb *verb
     fprintf(stream, "\n%s VERB --help tells a verb's options.\n", program);
 }
 
+/* What was said must have been taken: of results that nobody got a script must hear. */
+static int after_output(int status, const char *program, const char *name)
+{
+    const bool lost = fflush(stdout) != 0 || ferror(stdout);
+    if (status != 0 || !lost) return status;
+    fprintf(stderr, "%s %s: stdout: could not be written\n", program, name);
+    return 1;
+}
+
 int command_run(const char *program, const char *about, const verb *verbs, int verb_count, int count,
                 char **arguments)
 {
@@ -264,10 +273,11 @@ int command_run(const char *program, const char *about, const verb *verbs, int v
     const bool help =
         name && (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0);
     for (int i = 0; name && i < verb_count; i++)
-        if (strcmp(verbs[i].name, name) == 0) return verbs[i].run(count - 2, arguments + 2);
+        if (strcmp(verbs[i].name, name) == 0)
+            return after_output(verbs[i].run(count - 2, arguments + 2), program, name);
     if (help || !name) {
         print_verbs(program, about, verbs, verb_count, help ? stdout : stderr);
-        return help ? 0 : COMMAND_WRONG_USAGE;
+        return help ? after_output(0, program, name) : COMMAND_WRONG_USAGE;
     }
     suggestion s = {.wrong = name, .length = strlen(name)};
     for (int i = 0; i < verb_count; i++) suggest(&s, verbs[i].name);

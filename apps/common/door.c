@@ -71,7 +71,6 @@ int door_run(door *d, door_work work)
     d->r.ctx = tsr_open(&(tsr_options){.threads = d->threads});
     bool done = d->r.ctx || app_fail(&error, "out of memory");
     done = done && (d->no_model || d->program->open(&d->r, d->model, &d->faces, &error)) && work(d, &error);
-    if (fflush(stdout) != 0) done = app_fail(&error, "stdout: could not be written");
     landmarks_free(&d->r.faces);
     tsr_close(d->r.ctx);
     if (!done) door_say(d, "%s", error.text);

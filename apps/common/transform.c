@@ -54,10 +54,7 @@ static bool taps_open(taps *t, int from, int to, image_filter filter)
     t->first = malloc((size_t)to * sizeof *t->first);
     t->count = malloc((size_t)to * sizeof *t->count);
     t->weights = calloc((size_t)to, (size_t)t->room * sizeof *t->weights);
-    if (!t->first || !t->count || !t->weights) {
-        taps_close(t);
-        return false;
-    }
+    if (!t->first || !t->count || !t->weights) return false; /* the caller closes them */
     for (int i = 0; i < to; i++) {
         const double at = (i + 0.5) * step;
         const int first = (int)fmax(at - reach + 0.5, 0), end = (int)fmin(at + reach + 0.5, from);
@@ -122,12 +119,12 @@ bool image_resize(image *out, const image *in, int width, int height, image_filt
             resize_row(narrow + (size_t)y * row, line, &across, in->channels);
         }
         for (int y = 0; y < height; y++) resize_column(out->pixels + (size_t)y * row, line, narrow, row, &down, y);
-        taps_close(&down);
     } else {
         app_fail(error, "out of memory while resizing a picture to %d x %d", width, height);
         image_free(out);
     }
-    if (across.weights) taps_close(&across);
+    taps_close(&across);
+    taps_close(&down);
     free(narrow);
     free(line);
     return out->pixels != NULL;

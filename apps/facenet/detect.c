@@ -141,7 +141,6 @@ int facenet_detect(int count, char **arguments)
     finder.size = o.size;
     finder.least_score = o.score;
     done = done && look_at_all(&c, &finder, &o, &error);
-    if (done && fflush(stdout) != 0) done = app_fail(&error, "stdout: could not be written");
     tsr_close(ctx);
     if (!done) fprintf(stderr, "facenet detect: %s\n", error.text);
     return done ? 0 : 1;

@@ -244,7 +244,6 @@ int facenet_eval(int count, char **arguments)
     }
     pairs_free(&e.list);
     portraits_close(&e.faces);
-    if (done && fflush(stdout) != 0) done = app_fail(&error, "stdout: could not be written");
     tsr_close(ctx);
     if (!done) fprintf(stderr, "facenet eval: %s\n", error.text);
     return done ? 0 : 1;

@@ -427,7 +427,6 @@ int facenet_lessons(int count, char **arguments)
     app_error error = {""};
     tsr_context *ctx = tsr_open(&(tsr_options){.seed = o.seed, .threads = o.threads});
     bool done = teach(&o, ctx, &error);
-    if (done && fflush(stdout) != 0) done = app_fail(&error, "stdout: could not be written");
     tsr_close(ctx);
     if (!done) fprintf(stderr, "facenet lessons: %s\n", error.text);
     return done ? 0 : 1;

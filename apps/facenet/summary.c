@@ -64,8 +64,7 @@ static bool summarise(tsr_context *ctx, const face_form *form, app_error *error)
             printf("%-28s %-24s %14s\n", "published", "", in_short(form->net->paper_parameters).text);
         if (form->net->paper) print_comparison(m, x, form->net->paper);
     }
-    if (tsr_error(ctx)) return app_fail(error, "%s", tsr_error(ctx));
-    return fflush(stdout) == 0 || app_fail(error, "stdout: could not be written");
+    return !tsr_error(ctx) || app_fail(error, "%s", tsr_error(ctx));
 }
 
 int facenet_summary(int count, char **arguments)
