@@ -226,12 +226,11 @@ static int run(int (*called)(int count, char **arguments), const char *words)
     return called(count, arguments);
 }
 
-/* Trains, judges, predicts; `more` for the training. */
-static bool goes_through(const char *task, const char *more)
+/* Trains, judges, predicts in folder `out`; `more` for the training. */
+static bool goes_through(const char *out, const char *task, const char *more)
 {
-    char out[256], words[800];
+    char words[800];
     bool done = true;
-    snprintf(out, sizeof out, "%s", test_path("signals-out"));
     snprintf(words, sizeof words, "--task %s --out %s --count 24 --steps 4 --batch 4 --width 2 --folds 3 "
              "--validate-every 2 --seed 3 %s", task, out, more);
     done = done && run(signals_train, words) == 0;
@@ -244,11 +243,13 @@ static bool goes_through(const char *task, const char *more)
 
 TEST(signals_verbs_go_through_in_one_two_and_three_dimensions)
 {
-    CHECK(goes_through("heartbeat", ""));
-    CHECK(goes_through("motion", "--slice"));
-    CHECK(goes_through("nodule", "--flip --noise 0.1 --mixup --flat"));
-    CHECK(goes_through("nodule", "--flip --noise 0.1 --mixup --flat --resume"));
-    CHECK(!goes_through("nodule", "--flip --noise 0.2 --mixup --flat --resume")); /* not as the run was begun */
+    char out[256];
+    snprintf(out, sizeof out, "%s", test_path("signals-out")); /* each call has a path of its own */
+    CHECK(goes_through(out, "heartbeat", ""));
+    CHECK(goes_through(out, "motion", "--slice"));
+    CHECK(goes_through(out, "nodule", "--flip --noise 0.1 --mixup --flat"));
+    CHECK(goes_through(out, "nodule", "--flip --noise 0.1 --mixup --flat --resume"));
+    CHECK(!goes_through(out, "nodule", "--flip --noise 0.2 --mixup --flat --resume")); /* not as the run was begun */
     CHECK_EQUAL(run(signals_train, "--slice --count 6"), 1);
     CHECK_EQUAL(run(signals_train, "--folds 3 --fold 3"), 1);
     CHECK_EQUAL(run(signals_eval, ""), 1);
