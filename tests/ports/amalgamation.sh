@@ -21,7 +21,7 @@ check() {
     shift
     works "$@" || return
     echo "amalgamation: $*"
-    if ! "$@" -I"$build" examples/xor.c "$build/tessera.c" -o "$out/xor" -lm 2> "$out/errors" || [ -s "$out/errors" ]; then
+    if ! "$@" -I"$build" examples/xor.c "$library" -o "$out/xor" -lm 2> "$out/errors" || [ -s "$out/errors" ]; then
         echo "FAILED amalgamation: $*"
         head -20 "$out/errors"
         failed=1
@@ -47,12 +47,14 @@ all=$("$build/tests" --levels | grep -v emulated)
 warnings='-Wall -Wextra -Wpedantic -Wconversion'
 
 # Without optimisation no multiplication is fused with an addition, as the kernels for AVX2 ask for.
+library=$out/tessera.o
+$cc -std=c11 -O0 $warnings -Werror -c "$build/tessera.c" -o "$library" || failed=1
 check 'plain baseline' $cc -std=c11 -O0 $warnings
+library=$build/tessera.c
 check plain tcc
 for cxx in g++ clang++; do
     works $cxx -std=c++11 -x c++ || continue
     echo "amalgamation: $cxx"
-    [ -f "$out/tessera.o" ] || $cc -std=c11 -O0 -c "$build/tessera.c" -o "$out/tessera.o"
     if $cxx -std=c++11 $warnings -Werror -I"$build" tests/ports/xor.cpp "$out/tessera.o" -o "$out/xor" -lm; then
         compare plain $cxx
     else
